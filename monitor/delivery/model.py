@@ -1,0 +1,218 @@
+"""The words of the domain as types: generation, handle, asset, sighting, verdict, and their closed sets."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Channel(StrEnum):
+    """How an asset reached us. `NONE` only where nothing delivered."""
+
+    SSE = "sse"
+    POLLING = "polling"
+    NONE = "none"
+
+
+class Outcome(StrEnum):
+    """How a generation ended, for good. Only `DELIVERED` and `EXPIRED` count in the delivery SLI."""
+
+    DELIVERED = "delivered"
+    PROVIDER_FAILED = "provider_failed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class Origin(StrEnum):
+    """Who asked for the generation."""
+
+    API = "api"
+    CANARY = "canary"
+    REPORT = "report"
+
+
+class Kind(StrEnum):
+    """What the asset is."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+
+
+class Flow(StrEnum):
+    """What the provider's create call made: a file, or a project that will hold one."""
+
+    FILE = "file"
+    PROJECT = "project"
+
+
+class State(StrEnum):
+    """How far a generation is: recorded, taken by the provider, or over."""
+
+    ACCEPTED = "accepted"
+    SUBMITTED = "submitted"
+    ENDED = "ended"
+
+
+class ErrorKind(StrEnum):
+    """The one taxonomy of what goes wrong with a provider; also the metric label."""
+
+    REJECTED = "rejected"
+    UNAUTHORIZED = "unauthorized"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+    MALFORMED = "malformed"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    """Our own bug in a channel. It is never said to be the provider's."""
+
+
+class Stage(StrEnum):
+    """Which call to the provider."""
+
+    CREATE = "create"
+    SUBSCRIBE = "subscribe"
+    POLL = "poll"
+    RESOLVE = "resolve"
+
+
+class Reason(StrEnum):
+    """Why a generation ended without its asset. A closed set: it is a metric label. See `REASONS`."""
+
+    TASK_ERROR = "task_error"
+    REJECTED = "rejected"
+    UNAUTHORIZED = "unauthorized"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+    MALFORMED = "malformed"
+    TIMEOUT = "timeout"
+    CREATE_UNKNOWN = "create_unknown"
+    """The create call may or may not have made a job, so it was not repeated."""
+    PENDING = "pending"
+    """To the last, the provider said that the asset was not ready."""
+    NOT_POLLED = "not_polled"
+    MONITOR_DOWN = "monitor_down"
+    """The window ended while this service was not running."""
+    CALLER = "caller"
+    CRASHED = "crashed"
+
+
+_EXPIRY_BY_POLL = frozenset(Reason(kind) for kind in ErrorKind)
+REASONS: dict[Outcome, frozenset[Reason | None]] = {
+    Outcome.DELIVERED: frozenset({None}),
+    Outcome.PROVIDER_FAILED: frozenset({Reason.TASK_ERROR}),
+    Outcome.REJECTED: frozenset(
+        {
+            Reason.REJECTED,
+            Reason.UNAUTHORIZED,
+            Reason.NOT_FOUND,
+            Reason.CONFLICT,
+            Reason.RATE_LIMITED,
+            Reason.UNAVAILABLE,
+            Reason.CREATE_UNKNOWN,
+        }
+    ),
+    Outcome.EXPIRED: _EXPIRY_BY_POLL | {Reason.PENDING, Reason.NOT_POLLED, Reason.MONITOR_DOWN},
+    Outcome.CANCELLED: frozenset({Reason.CALLER, Reason.CRASHED}),
+}
+"""Which reasons go with which outcome: the label combinations that exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """The finished thing."""
+
+    url: str
+    kind: Kind
+    file_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """What the create call returned: enough to subscribe and to poll. `id` names the file or the project, by `flow`."""
+
+    flow: Flow
+    id: str
+    kind: Kind
+    file_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """What to ask of a provider. `params` are the provider's own (width, seed, …), passed on as they are."""
+
+    prompt: str
+    model: str
+    kind: Kind = Kind.IMAGE
+    flow: Flow = Flow.FILE
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """Trace ids in lower-case hex, chosen when the generation is accepted (W3C Trace Context, section 3.2)."""
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None = None
+    sampled_by_caller: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Who a fact is about: what does not change from accept to end."""
+
+    id: str
+    origin: Origin
+    provider: str
+    model: str
+    kind: Kind
+    flow: Flow
+    policy: str
+    trace: TraceContext
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A usable asset was seen."""
+
+    asset: Asset
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The provider knows the job and has nothing to show yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A result is there, as a file id whose URL needs one more call."""
+
+    file_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The provider said that the job failed."""
+
+    detail: str
+
+
+Sighting = Ready | Pending | Unresolved | Failed
+"""What one look at the provider showed, on either channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a generation ended. `at_s` is the loop's clock; `channel` is the one that brought the news."""
+
+    outcome: Outcome
+    channel: Channel
+    at_s: float
+    attempts: int = 0
+    asset: Asset | None = None
+    reason: Reason | None = None
+    detail: str | None = None

@@ -1,0 +1,309 @@
+"""Typed settings from a TOML file and `MONITOR_*` variables; variables win. Everything wrong is told at once."""
+
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from monitor.delivery.errors import SettingsInvalid
+from monitor.delivery.policy import FIXED, Policy
+
+CONFIG_VARIABLE: Final = "MONITOR_CONFIG"
+DEFAULT_FILE: Final = Path("monitor.toml")
+_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_RESERVED_MODEL: Final = "other"
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+def _check_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError("a name has 1 to 40 of a-z, 0-9, '_' and '-', and begins with a letter")
+    return name
+
+
+def _check_base_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("a base URL looks like https://host or http://host:port")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("a base URL has no user, password, query or fragment; the token has a key of its own")
+    return url.rstrip("/").removesuffix("/api/v1")
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
+
+
+class Scope(StrEnum):
+    """What a bearer token may do."""
+
+    READ = "read"
+    GENERATE = "generate"
+    REPORT = "report"
+    ADMIN = "admin"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ServerSettings(_Section):
+    """Where the service listens, and how much it takes on."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; other than loopback only with tokens")
+    port: int = Field(8080, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
+    instance: Name = Field("monitor", description="name of this service among those that share a store")
+    max_in_flight: int = Field(1_000, ge=1, le=100_000, description="generations in flight before 429")
+    max_body_bytes: int = Field(65_536, ge=1_024, le=16_777_216, description="largest request body")
+    max_prompt_chars: int = Field(4_000, ge=1, le=1_000_000, description="longest prompt, in characters")
+    shutdown_grace: Seconds = Field(10.0, description="seconds to end cleanly after SIGTERM")
+
+
+class StoreSettings(_Section):
+    """Where records are kept, and for how long."""
+
+    url: str = Field("sqlite:///monitor.db", description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE")
+    retention_days: float = Field(30.0, gt=0, le=3_650, description="records older than this are deleted")
+    max_records: int = Field(1_000_000, ge=1, description="at most so many records are kept, the newest")
+
+    @model_validator(mode="after")
+    def _check_url(self) -> "StoreSettings":
+        if self.url.split(":", 1)[0] not in ("sqlite", "postgresql"):
+            raise ValueError("url must begin with sqlite:/// or postgresql://")
+        return self
+
+
+class TracingSettings(_Section):
+    """Where traces go, and which are kept beside those of failed, slow and canary generations."""
+
+    endpoint: BaseUrl | None = Field(None, description="OTLP/HTTP collector, as http://127.0.0.1:4318; none: no export")
+    sample_ratio: float = Field(0.1, ge=0, le=1, description="share of ordinary generations whose trace is kept")
+    slow: Seconds = Field(30.0, description="seconds; a delivery that took longer is always kept")
+
+
+class LoggingSettings(_Section):
+    """What log lines look like."""
+
+    format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal, else json")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level written")
+
+
+class TokenSettings(_Section):
+    """One bearer token, known by the SHA-256 of it. `monitor token` makes one."""
+
+    name: Name
+    scopes: frozenset[Scope] = Field(min_length=1)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the token, in lower-case hex")
+
+
+class PolicySettings(_Section):
+    """A named policy, in seconds. See `monitor.delivery.policy`."""
+
+    grace: float = Field(FIXED.grace_s, ge=0, le=86_400, description="seconds before the first poll")
+    interval: Seconds = Field(FIXED.interval_s, description="seconds from poll to poll")
+    max_attempts: int = Field(FIXED.max_attempts, ge=0, le=1_000, description="most polls of one generation")
+    window: Seconds = Field(FIXED.window_s, description="seconds after which a generation has expired")
+    early_fallback: bool = Field(True, description="poll at once when SSE is known to be dead")
+    check_on_open: bool = Field(True, description="one status call whenever the stream opens")
+
+    def to_policy(self, name: str) -> Policy:
+        """The domain's value. Raises ValueError when the numbers do not fit together."""
+        return Policy(
+            name=name,
+            grace_s=self.grace,
+            interval_s=self.interval,
+            max_attempts=self.max_attempts,
+            window_s=self.window,
+            early_fallback=self.early_fallback,
+            check_on_open=self.check_on_open,
+        )
+
+
+class ProviderSettings(_Section):
+    """One provider: where it is, how to get in, what it makes, how long to wait for what."""
+
+    name: Name
+    kind: Literal["superduperai"] = Field("superduperai", description="the wire contract that it keeps")
+    base_url: BaseUrl
+    token: SecretStr | None = Field(None, description='"env:VARIABLE", or the token itself')
+    token_file: Path | None = Field(None, description="a file that holds the token, relative to the settings file")
+    models: tuple[str, ...] = Field(
+        min_length=1, description="the models it may be asked for; the first is the default"
+    )
+    policy: str = Field(FIXED.name, description="name of the policy")
+    model_policies: Mapping[str, str] = Field({}, description="policies of single models, by model")
+    objective: float = Field(0.99, gt=0, lt=1, description="share that must be delivered")
+    connect_timeout: Seconds = Field(10.0, description="seconds until a connection stands and headers are there")
+    request_timeout: Seconds = Field(10.0, description="seconds for one status call, with its body")
+    create_timeout: Seconds = Field(30.0, description="seconds for one create call")
+    silence_limit: Seconds = Field(45.0, description="seconds without a byte until the stream is reopened")
+    max_connections: int = Field(100, ge=1, le=10_000, description="connections for calls; streams have their own")
+
+    @model_validator(mode="after")
+    def _check(self) -> "ProviderSettings":
+        if self.token is not None and self.token_file is not None:
+            raise ValueError("give token or token_file, not both")
+        if _RESERVED_MODEL in self.models:
+            raise ValueError(f"models: {_RESERVED_MODEL!r} is what metrics call every model that is not listed")
+        if unknown := sorted(set(self.model_policies) - set(self.models)):
+            raise ValueError(f"model_policies: {unknown[0]!r} is not in models")
+        return self
+
+    def policy_of(self, model: str) -> str:
+        """The name of the policy for `model`."""
+        return self.model_policies.get(model, self.policy)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Build it with `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MONITOR_", env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    server: ServerSettings = ServerSettings()
+    store: StoreSettings = StoreSettings()
+    tracing: TracingSettings = TracingSettings()
+    logging: LoggingSettings = LoggingSettings()
+    tokens: tuple[TokenSettings, ...] = ()
+    policies: Mapping[Name, PolicySettings] = {}
+    providers: tuple[ProviderSettings, ...] = Field(min_length=1)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        **_: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables over the file's values, which come in as arguments."""
+        return EnvSettingsSource(settings_cls), init_settings
+
+    def policy(self, name: str) -> Policy:
+        """The named policy; `fixed` is built in. Raises KeyError."""
+        return FIXED if name == FIXED.name else self.policies[name].to_policy(name)
+
+    def provider(self, name: str) -> ProviderSettings | None:
+        """The named provider."""
+        return next((provider for provider in self.providers if provider.name == name), None)
+
+    @property
+    def is_loopback_only(self) -> bool:
+        """Whether nobody but this machine can reach the service."""
+        if self.server.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.server.host).is_loopback
+        except ValueError:
+            return False
+
+
+def load_settings(file: Path | None = None, *, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read, merge and check everything; secrets named by file or variable are read now.
+
+    `file` is required to exist when named here or in `MONITOR_CONFIG`; else `monitor.toml` is taken if it is there.
+    `overrides` stand in for the file's values where both are given.
+    Raises SettingsInvalid with all problems.
+    """
+    path = _settings_file(file)
+    values = _read_toml(path) | dict(overrides or {})
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise SettingsInvalid([_problem(item) for item in error.errors(include_url=False)]) from None
+    folder = path.parent if path else Path()
+    problems: list[str] = []
+    providers = tuple(_with_token(provider, folder, at, problems) for at, provider in enumerate(settings.providers))
+    problems += _check_policies(settings) + _check_names(settings) + _check_access(settings)
+    if problems:
+        raise SettingsInvalid(problems)
+    return settings.model_copy(update={"providers": providers})
+
+
+def _settings_file(file: Path | None) -> Path | None:
+    named = file or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
+    if named is None:
+        return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+    if not named.is_file():
+        raise SettingsInvalid([f"settings file {named}: no such file"])
+    return named
+
+
+def _read_toml(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsInvalid([f"settings file {path}: not valid TOML: {error}"]) from None
+
+
+def _problem(item: Any) -> str:
+    """One sentence for one of pydantic's errors. The value is told only where it cannot be a secret."""
+    key = ".".join(str(part) for part in item["loc"]) or "settings"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    secret = any(word in key for word in ("token", "sha256", "url"))
+    shown = not secret and isinstance(item["input"], str | int | float | bool)
+    return f"{key}: {message}" + (f"; found {item['input']!r}" if shown else "")
+
+
+def _with_token(provider: ProviderSettings, folder: Path, at: int, problems: list[str]) -> ProviderSettings:
+    """The provider with its token read from where it is kept."""
+    token = provider.token.get_secret_value() if provider.token else None
+    if provider.token_file is not None:
+        try:
+            token = (folder / provider.token_file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(f"providers.{at}.token_file: cannot read {provider.token_file}: {error}")
+            return provider
+    elif token is not None and token.startswith("env:"):
+        variable = token.removeprefix("env:")
+        token = os.environ.get(variable, "").strip()
+        if not token:
+            problems.append(f"providers.{at}.token: the variable {variable} is not set or empty")
+    if token is not None and not re.fullmatch(r"[\x21-\x7e]*", token):
+        problems.append(f"providers.{at}: the token has characters that cannot stand in a header")
+    return provider.model_copy(update={"token": SecretStr(token) if token else None, "token_file": None})
+
+
+def _check_policies(settings: Settings) -> list[str]:
+    problems = []
+    if FIXED.name in settings.policies:
+        problems.append(f"policies.{FIXED.name}: this policy is built in; choose another name")
+    for name, policy in settings.policies.items():
+        try:
+            policy.to_policy(name)
+        except ValueError as error:
+            problems.append(f"policies.{name}: {error}")
+    known = {FIXED.name, *settings.policies}
+    for at, provider in enumerate(settings.providers):
+        unknown = sorted({provider.policy, *provider.model_policies.values()} - known)
+        allowed = ", ".join(sorted(known))
+        problems += [f"providers.{at}: no policy is named {wanted!r}; there are: {allowed}" for wanted in unknown]
+    return problems
+
+
+def _check_names(settings: Settings) -> list[str]:
+    problems = []
+    for section, named in (("providers", settings.providers), ("tokens", settings.tokens)):
+        names = [item.name for item in named]
+        problems += [f"{section}: {name!r} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    return problems
+
+
+def _check_access(settings: Settings) -> list[str]:
+    if settings.tokens or settings.is_loopback_only:
+        return []
+    return [
+        f"server.host: {settings.server.host} can be reached from other machines, and no token is set; "
+        "make one with `monitor token` and add it under [[tokens]], or listen on 127.0.0.1"
+    ]

@@ -1,0 +1,137 @@
+"""What the service asks of a store, and the values that pass. One contract suite holds all stores to it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from monitor.delivery.model import Asset, Channel, Flow, Handle, Kind, Origin, Outcome, Reason, State, TraceContext
+
+TimelineEntry = dict[str, Any]
+"""One thing that happened: `{"at_ms": 10003, "event": "poll", …}`; `at_ms` counts from the create call's answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A caller's key (`scope` is the caller, so that two callers never meet) and a hash of what was asked with it."""
+
+    scope: str
+    key: str
+    request_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One generation as it is kept. Instants are aware datetimes (UTC, whole milliseconds)."""
+
+    id: str
+    origin: Origin
+    provider: str
+    model: str
+    kind: Kind
+    flow: Flow
+    policy: str
+    trace: TraceContext
+    instance: str
+    """The service that owns it while it is in flight."""
+    created_at: datetime
+    idempotency: Idempotency | None = None
+    state: State = State.ACCEPTED
+    handle: Handle | None = None
+    submitted_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_s: float | None = None
+    """Create answered to ended; None when the provider never took the job."""
+    outcome: Outcome | None = None
+    reason: Reason | None = None
+    detail: str | None = None
+    channel: Channel | None = None
+    attempts: int = 0
+    asset: Asset | None = None
+    timeline: Sequence[TimelineEntry] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """The one outcome of a generation, as it is written."""
+
+    ended_at: datetime
+    duration_s: float | None
+    outcome: Outcome
+    reason: Reason | None
+    detail: str | None
+    channel: Channel
+    attempts: int
+    asset: Asset | None
+    timeline: Sequence[TimelineEntry]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordFilter:
+    """Which records to list; None lets all pass."""
+
+    outcome: Outcome | None = None
+    channel: Channel | None = None
+    provider: str | None = None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """Nearest-rank quantiles: each is a value that was observed."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowFigures:
+    """What ended in a window of time. Only channels that won something appear in `won` and `latency_s`."""
+
+    outcomes: Mapping[Outcome, int]
+    won: Mapping[Channel, int]
+    latency_s: Mapping[Channel, Quantiles]
+    polling_attempts_mean: float | None
+    polling_attempts_p95: int | None
+
+
+class RecordStore(Protocol):
+    """Keeps records. Writes are durable when the call returns, and may wait while the store is in trouble.
+
+    Raises `StoreUnavailable` when it cannot read now, or when too many writes wait already.
+    """
+
+    async def add(self, record: Record) -> Record:
+        """Keep a new record. Returns the older one instead when its idempotency scope and key are taken."""
+        ...
+
+    async def submit(self, generation_id: str, handle: Handle, submitted_at: datetime) -> None:
+        """Keep what the provider answered, so that a restart can take the generation up again."""
+        ...
+
+    async def end(self, generation_id: str, ending: Ending) -> bool:
+        """Write the outcome if there is none yet. True for the one caller whose ending was written."""
+        ...
+
+    async def get(self, generation_id: str) -> Record | None: ...
+
+    async def find_key(self, scope: str, key: str) -> Record | None: ...
+
+    async def page(self, wanted: RecordFilter, *, before_id: str | None, limit: int) -> list[Record]:
+        """Newest first (by id, which orders by time), starting after `before_id`. Without timelines."""
+        ...
+
+    async def unfinished(self, instance: str) -> list[Record]:
+        """What `instance` had in flight when it stopped, oldest first."""
+        ...
+
+    async def figures(self, since: datetime) -> WindowFigures: ...
+
+    async def prune(self, *, older_than: timedelta, keep_at_most: int, now: datetime) -> int:
+        """Delete ended records by age and count; those in flight stay. Returns how many went."""
+        ...
+
+    async def check(self) -> None:
+        """Return when the store answers, raise `StoreUnavailable` when it does not."""
+        ...
