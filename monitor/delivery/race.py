@@ -1,0 +1,302 @@
+"""Decides how one generation is delivered: facts and the time go in, instructions come out. It does nothing itself.
+
+A driver calls `tick` when `wake_at_s` has come or after it told the race something, does what comes out, and tells how
+it went. The race is over when `verdict` is set. Times are seconds on one clock, which need not be the wall's.
+"""
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from monitor.delivery.errors import ChannelError
+from monitor.delivery.model import (
+    Asset,
+    Channel,
+    ErrorKind,
+    Failed,
+    Outcome,
+    Pending,
+    Ready,
+    Reason,
+    Sighting,
+    Unresolved,
+    Verdict,
+)
+from monitor.delivery.policy import Policy
+
+BACKOFF_BASE_S: Final = 0.5
+BACKOFF_CAP_S: Final = 10.0
+MAX_RECONNECTS: Final = 10
+"""Streams in a row that failed, or did not live for `BACKOFF_CAP_S`; then SSE is dead."""
+MAX_RESOLVES: Final = 6
+
+_NEVER: Final = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStream:
+    """Open the event stream; `number` counts connections from 1."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """Ask for the status, and resolve a file id if that is the answer. Attempt 0 is the check on open."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """Ask for the URL of a file that an event named; `number` counts tries for this file from 1."""
+
+    file_id: str
+    number: int
+
+
+Instruction = OpenStream | Poll | Resolve
+
+
+class _Stream(Enum):
+    CLOSED = auto()
+    OPENING = auto()
+    OPEN = auto()
+    DEAD = auto()
+
+
+@dataclass(slots=True)
+class _Resolution:
+    """A file id that SSE brought. `due_at_s` is infinite while a try is under way, and when there will be no more."""
+
+    due_at_s: float
+    tries: int = 0
+    is_over: bool = False
+
+
+class Race:
+    """One generation between two channels. Told in order of time; the first usable asset inside the window wins."""
+
+    __slots__ = (
+        "_attempts",
+        "_check_due",
+        "_early",
+        "_failures",
+        "_jitter",
+        "_last_poll",
+        "_opened_at_s",
+        "_poll_due_at_s",
+        "_polling_from_s",
+        "_polls_open",
+        "_resolutions",
+        "_stream",
+        "_stream_due_at_s",
+        "_streams",
+        "deadline_at_s",
+        "policy",
+        "started_at_s",
+        "verdict",
+    )
+
+    def __init__(
+        self,
+        policy: Policy,
+        started_at_s: float,
+        *,
+        resumed_at_s: float | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`started_at_s` is t = 0; `jitter` draws from [0, 1).
+
+        A race that goes on after a restart counts the polls that were due before `resumed_at_s` as made.
+        """
+        now_s = started_at_s if resumed_at_s is None else resumed_at_s
+        self.policy = policy
+        self.started_at_s = started_at_s
+        self.deadline_at_s = started_at_s + policy.window_s
+        self.verdict: Verdict | None = None
+        self._jitter = jitter
+        self._stream = _Stream.CLOSED
+        self._stream_due_at_s = now_s
+        self._streams = 0
+        self._failures = 0
+        self._opened_at_s = now_s
+        self._check_due = False
+        self._polling_from_s = started_at_s + policy.grace_s
+        self._poll_due_at_s = self._polling_from_s
+        self._early = False
+        self._attempts = 0
+        self._polls_open = 0
+        self._last_poll: Reason = Reason.NOT_POLLED
+        self._resolutions: dict[str, _Resolution] = {}
+        if resumed_at_s is not None and resumed_at_s > self._polling_from_s:
+            self._attempts = min(math.ceil((now_s - self._polling_from_s) / policy.interval_s), policy.max_attempts)
+            self._poll_due_at_s = self._slot_from(now_s)
+        if self._attempts >= policy.max_attempts:
+            self._poll_due_at_s = _NEVER
+
+    @property
+    def attempts(self) -> int:
+        """Polls begun, without checks on open."""
+        return self._attempts
+
+    @property
+    def polling_is_early(self) -> bool:
+        """Whether polling began before the grace was over, because SSE was known to be dead."""
+        return self._early
+
+    @property
+    def stream_due_at_s(self) -> float | None:
+        """When the stream is opened again; None when it is open, or will not be."""
+        return self._stream_due_at_s if self._stream_due_at_s < _NEVER else None
+
+    @property
+    def wake_at_s(self) -> float:
+        """When `tick` next has something to say, if nothing happens before: the only timer a driver needs."""
+        resolutions = (item.due_at_s for item in self._resolutions.values())
+        return min(self.deadline_at_s, self._stream_due_at_s, self._poll_due_at_s, *resolutions)
+
+    def tick(self, now_s: float) -> list[Instruction]:
+        """What to begin now. Nothing once the race is over; at the deadline it is."""
+        if self.verdict is None and (now_s >= self.deadline_at_s or self._is_hopeless):
+            self._expire(min(now_s, self.deadline_at_s))
+        if self.verdict is not None:
+            return []
+        return [*self._due_stream(now_s), *self._due_polls(now_s), *self._due_resolutions(now_s)]
+
+    def stream_opened(self, now_s: float) -> None:
+        """Events published from now on reach us. What was published before is gone: ask once, if the policy allows."""
+        self._stream = _Stream.OPEN
+        self._opened_at_s = now_s
+        self._check_due = self._check_due or self.policy.check_on_open
+
+    def stream_ended(self, now_s: float, error: ChannelError | None, retry_s: float | None = None) -> None:
+        """The stream is closed: by its server (no error), or by a failure. `retry_s` is what its `retry:` said."""
+        stood = self._stream is _Stream.OPEN
+        is_stable = stood and now_s - self._opened_at_s >= BACKOFF_CAP_S
+        self._failures = 1 if is_stable else self._failures + 1
+        if (error is not None and not error.retryable) or self._failures > MAX_RECONNECTS:
+            self._stream = _Stream.DEAD
+        else:
+            self._stream = _Stream.CLOSED
+            self._stream_due_at_s = now_s + self._reconnect_delay_s(error, retry_s)
+        unreachable = error is not None and not error.connected
+        if self._stream is _Stream.DEAD or unreachable:
+            self._poll_early(now_s)
+
+    def saw(self, now_s: float, channel: Channel, sighting: Sighting) -> None:
+        """`channel` looked and saw this. A poll that could tell anything is over with it."""
+        if channel is Channel.POLLING:
+            self._polls_open -= 1
+            self._last_poll = Reason.PENDING
+        if self.verdict is not None:
+            return
+        if now_s >= self.deadline_at_s:
+            self._expire(self.deadline_at_s)
+            return
+        match sighting:
+            case Ready(asset):
+                self._end(Outcome.DELIVERED, channel, now_s, asset=asset)
+            case Failed(detail):
+                self._end(Outcome.PROVIDER_FAILED, channel, now_s, reason=Reason.TASK_ERROR, detail=detail)
+            case Unresolved(file_id) if channel is Channel.SSE and len(self._resolutions) < MAX_RESOLVES:
+                self._resolutions.setdefault(file_id, _Resolution(now_s))
+            case Unresolved() | Pending():
+                pass
+
+    def poll_failed(self, now_s: float, error: ChannelError) -> None:
+        """A poll did not work. It never ends the race, but may say when, or that it is no use, to ask again."""
+        self._polls_open -= 1
+        self._last_poll = Reason(error.kind)
+        if error.kind is ErrorKind.UNAUTHORIZED:
+            self._poll_due_at_s = _NEVER
+        elif error.retry_after_s is not None and self._poll_due_at_s < _NEVER:
+            self._poll_due_at_s = max(self._poll_due_at_s, self._slot_from(now_s + error.retry_after_s))
+
+    def resolve_missed(self, now_s: float, file_id: str, retry_after_s: float | None = None) -> None:
+        """The file that an event named has no URL yet, or could not be asked for: try again after a back-off."""
+        resolution = self._resolutions[file_id]
+        resolution.is_over = resolution.tries >= MAX_RESOLVES
+        if not resolution.is_over:
+            resolution.due_at_s = now_s + max(self._backoff_s(resolution.tries), retry_after_s or 0.0)
+
+    def cancel(self, now_s: float, reason: Reason = Reason.CALLER, detail: str | None = None) -> None:
+        """Nobody wants the asset any more. No effect once the race is over."""
+        if self.verdict is None:
+            self._end(Outcome.CANCELLED, Channel.NONE, now_s, reason=reason, detail=detail)
+
+    def _due_stream(self, now_s: float) -> list[Instruction]:
+        if now_s < self._stream_due_at_s:
+            return []
+        self._stream = _Stream.OPENING
+        self._stream_due_at_s = _NEVER
+        self._streams += 1
+        return [OpenStream(self._streams)]
+
+    def _due_polls(self, now_s: float) -> list[Instruction]:
+        due: list[Instruction] = []
+        if self._check_due:
+            self._check_due = False
+            due.append(Poll(0))
+        if now_s >= self._poll_due_at_s:
+            self._attempts += 1
+            is_last = self._attempts >= self.policy.max_attempts
+            self._poll_due_at_s = _NEVER if is_last else self._slot_from(math.nextafter(now_s, _NEVER))
+            due.append(Poll(self._attempts))
+        self._polls_open += len(due)
+        return due
+
+    def _due_resolutions(self, now_s: float) -> list[Instruction]:
+        due: list[Instruction] = []
+        for file_id, resolution in self._resolutions.items():
+            if now_s >= resolution.due_at_s:
+                resolution.tries += 1
+                resolution.due_at_s = _NEVER
+                due.append(Resolve(file_id, resolution.tries))
+        return due
+
+    def _slot_from(self, at_s: float) -> float:
+        """The first instant of the poll grid at or after `at_s`. Polls stay on the grid, whatever delays them."""
+        interval_s = self.policy.interval_s
+        slot = max(0, math.ceil((at_s - self._polling_from_s) / interval_s))
+        slot_at_s = self._polling_from_s + slot * interval_s
+        return slot_at_s if slot_at_s >= at_s else self._polling_from_s + (slot + 1) * interval_s
+
+    def _poll_early(self, now_s: float) -> None:
+        is_waiting = self._attempts == 0 and now_s < self._poll_due_at_s < _NEVER
+        if self.policy.early_fallback and is_waiting and not self._early:
+            self._early = True
+            self._polling_from_s = self._poll_due_at_s = now_s
+
+    def _reconnect_delay_s(self, error: ChannelError | None, retry_s: float | None) -> float:
+        """Full jitter over an exponential back-off, on top of the server's `retry:`, and not before `Retry-After`."""
+        told_s = (error.retry_after_s if error is not None else None) or 0.0
+        return max((retry_s or 0.0) + self._backoff_s(self._failures), told_s)
+
+    def _backoff_s(self, failures: int) -> float:
+        return self._jitter() * min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0 ** (failures - 1))
+
+    @property
+    def _is_hopeless(self) -> bool:
+        """Whether nothing is under way or planned that could still bring the asset."""
+        resolving = any(not item.is_over for item in self._resolutions.values())
+        polling = self._polls_open > 0 or self._check_due or self._poll_due_at_s < _NEVER
+        return self._stream is _Stream.DEAD and not polling and not resolving
+
+    def _expire(self, now_s: float) -> None:
+        self._end(Outcome.EXPIRED, Channel.NONE, now_s, reason=self._last_poll)
+
+    def _end(
+        self,
+        outcome: Outcome,
+        channel: Channel,
+        now_s: float,
+        *,
+        asset: Asset | None = None,
+        reason: Reason | None = None,
+        detail: str | None = None,
+    ) -> None:
+        self.verdict = Verdict(outcome, channel, now_s, self._attempts, asset, reason, detail)

@@ -1,0 +1,78 @@
+"""Asks the provider for the job, and asks again only where no job can have been made."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from monitor.delivery.errors import ChannelError, GenerationRejected
+from monitor.delivery.facts import CreateEnded, Fact
+from monitor.delivery.identity import new_span_id, traceparent
+from monitor.delivery.model import ErrorKind, GenerationRequest, Handle, Reason, TraceContext
+from monitor.delivery.ports import Provider
+
+MAX_TRIES: Final = {
+    ErrorKind.CONFLICT: 2,  # the provider's row clashed, so there is no job; a new seed may not clash
+    ErrorKind.RATE_LIMITED: 3,
+    ErrorKind.UNAVAILABLE: 3,
+}
+"""How many creates, the first included, by what went wrong. Anything else is not asked twice."""
+
+MAX_WAIT_S: Final = 30.0
+"""A provider that wants us to wait longer than this has refused."""
+
+
+async def submit(
+    provider: Provider, request: GenerationRequest, trace: TraceContext, emit: Callable[[Fact], None]
+) -> Handle:
+    """The handle of the job. Raises GenerationRejected; its reason is `create_unknown` when there may be a job."""
+    tries = 1
+    while True:
+        try:
+            return await _create(provider, request, tries, trace, emit)
+        except ChannelError as error:
+            wait_s = retry_in_s(error, tries)
+            if wait_s is None:
+                reason = Reason.CREATE_UNKNOWN if error.may_have_effect else _reason(error.kind)
+                raise GenerationRejected(reason, error.detail, error.status) from error
+        tries += 1
+        await asyncio.sleep(wait_s)
+
+
+def retry_in_s(error: ChannelError, tries: int) -> float | None:
+    """Seconds until the next create after `tries` of them, or None when there must be none."""
+    if error.may_have_effect or tries >= MAX_TRIES.get(error.kind, 1):
+        return None
+    if error.kind is ErrorKind.CONFLICT:
+        return 0.0
+    wait_s = error.retry_after_s if error.retry_after_s is not None else 0.5 * 2.0**tries
+    return wait_s if wait_s <= MAX_WAIT_S else None
+
+
+async def _create(
+    provider: Provider, request: GenerationRequest, tries: int, trace: TraceContext, emit: Callable[[Fact], None]
+) -> Handle:
+    """One try, with the fact of its end."""
+    loop = asyncio.get_running_loop()
+    started_at_s, span_id = loop.time(), new_span_id()
+    status: int | None = None
+    kind: ErrorKind | None = ErrorKind.CRASHED
+    cancelled, wait_s = False, None
+    try:
+        created = await provider.create(request, tries=tries, traceparent=traceparent(trace, span_id))
+        status, kind = created.status, None
+    except ChannelError as error:
+        status, kind, wait_s = error.status, error.kind, retry_in_s(error, tries)
+        raise
+    except asyncio.CancelledError:
+        cancelled = True
+        raise
+    finally:
+        emit(CreateEnded(loop.time(), started_at_s, span_id, status, kind, cancelled, wait_s))
+    return created.handle
+
+
+def _reason(kind: ErrorKind) -> Reason:
+    """A create that surely made no job, in the words of an outcome."""
+    if kind in (ErrorKind.MALFORMED, ErrorKind.TIMEOUT):
+        return Reason.UNAVAILABLE
+    return Reason(kind)
