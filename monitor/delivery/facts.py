@@ -92,10 +92,13 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The service restarted and took the generation up again; `submitted_at_s` may lie before the loop's own start."""
+    """The service restarted and took the generation up again; `submitted_at_s` may lie before the loop's own start.
+
+    It is None when the create call had no answer yet.
+    """
 
     at_s: float
-    submitted_at_s: float
+    submitted_at_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +192,13 @@ class Ended:
     submitted_at_s: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Disowned:
+    """Another process had already recorded the outcome: this one's verdict counts for nothing."""
+
+    at_s: float
+
+
 Fact = (
     Accepted
     | CreateEnded
@@ -202,4 +212,5 @@ Fact = (
     | PollEnded
     | ResolveEnded
     | Ended
+    | Disowned
 )
