@@ -119,7 +119,7 @@ class RecordStore(Protocol):
     async def find_key(self, scope: str, key: str) -> Record | None: ...
 
     async def page(self, wanted: RecordFilter, *, before_id: str | None, limit: int) -> list[Record]:
-        """Newest first (by id, which orders by time), starting after `before_id`. Without timelines."""
+        """Newest first (by id, which orders by time), starting after `before_id`. With timelines."""
         ...
 
     async def unfinished(self, instance: str) -> list[Record]:

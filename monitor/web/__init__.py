@@ -1,0 +1,1 @@
+"""HTTP: the API for applications, the scrape for Prometheus, the page for people."""

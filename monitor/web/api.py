@@ -1,0 +1,132 @@
+"""The API for applications: ask for a generation, read, list, follow and cancel it."""
+
+import re
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Final
+
+import orjson
+from aiohttp import web
+from aiohttp_sse import EventSourceResponse, sse_response
+
+from monitor.delivery.model import State
+from monitor.settings import Scope
+from monitor.store.port import Idempotency, Record, RecordFilter
+from monitor.web.access import Caller
+from monitor.web.bodies import json_response, read_generation_body, read_list_query, render_generation
+from monitor.web.context import CONTEXT
+from monitor.web.problems import Problem
+
+MAX_WAIT_S: Final = 300.0
+_WAIT: Final = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?=$|[,;\s])")
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/v1/generations")
+async def create_generation(request: web.Request) -> web.Response:
+    """Accept a generation; with `Prefer: wait=N` answer with the result if it comes within N seconds."""
+    context = request.app[CONTEXT]
+    caller = context.access.admit(request, Scope.GENERATE)
+    provider, asked, request_hash = await read_generation_body(request, context.settings)
+    idempotency = _idempotency(request, caller, request_hash)
+    record, is_new = await context.runner.accept(
+        provider, asked, idempotency=idempotency, traceparent=request.headers.get("traceparent")
+    )
+    headers = {"Location": f"/v1/generations/{record.id}"}
+    if not is_new:
+        headers["Idempotent-Replayed"] = "true"
+    wait_s = _wait_s(request)
+    if wait_s is not None:
+        headers["Preference-Applied"] = f"wait={wait_s:.0f}"
+        record = await context.runner.wait(record.id, wait_s) or record
+    status = HTTPStatus.OK if record.state is State.ENDED else HTTPStatus.ACCEPTED
+    return json_response(render_generation(record), status=status, headers=headers)
+
+
+@routes.get("/v1/generations")
+async def list_generations(request: web.Request) -> web.Response:
+    """A page of generations, newest first."""
+    context = request.app[CONTEXT]
+    context.access.admit(request, Scope.READ)
+    query = read_list_query(request)
+    wanted = RecordFilter(outcome=query.outcome, channel=query.channel, provider=query.provider, origin=query.origin)
+    records = await context.store.page(wanted, before_id=query.cursor, limit=query.limit + 1)
+    page = records[: query.limit]
+    following = page[-1].id if len(records) > query.limit else None
+    items = [render_generation(context.runner.current(record)) for record in page]
+    return json_response({"items": items, "next": following})
+
+
+@routes.get("/v1/generations/{id}")
+async def read_generation(request: web.Request) -> web.Response:
+    """One generation with its timeline."""
+    context = request.app[CONTEXT]
+    context.access.admit(request, Scope.READ)
+    return json_response(render_generation(_found(request, await context.runner.get(request.match_info["id"]))))
+
+
+@routes.delete("/v1/generations/{id}")
+async def cancel_generation(request: web.Request) -> web.Response:
+    """Cancel a generation; one that has ended stays as it is and is shown."""
+    context = request.app[CONTEXT]
+    context.access.admit(request, Scope.GENERATE)
+    return json_response(render_generation(_found(request, await context.runner.cancel(request.match_info["id"]))))
+
+
+@routes.get("/v1/generations/{id}/events", allow_head=False)
+async def follow_generation(request: web.Request) -> web.StreamResponse:
+    """The timeline as it grows, as Server-Sent Events, and at last the whole generation.
+
+    Each event has its number as id; a caller that comes back with `Last-Event-ID` misses nothing. One that has seen
+    all gets 204, which tells an EventSource not to come back (WHATWG HTML, section 9.2.3).
+    """
+    context = request.app[CONTEXT]
+    context.access.admit(request, Scope.READ)
+    generation_id = request.match_info["id"]
+    record = _found(request, await context.runner.get(generation_id))
+    after = _last_event_id(request)
+    if record.state is State.ENDED and after > len(record.timeline):
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+    async with sse_response(request, headers={"X-Accel-Buffering": "no"}) as response:
+        with suppress(ConnectionError):  # the caller has gone; the generation goes on
+            await _send_events(request, response, generation_id, after)
+    return response
+
+
+async def _send_events(request: web.Request, response: EventSourceResponse, generation_id: str, after: int) -> None:
+    runner = request.app[CONTEXT].runner
+    async for number, entry in runner.follow(generation_id, after):
+        await response.send(orjson.dumps(entry).decode(), event=str(entry["event"]), id=str(number))
+    record = await runner.get(generation_id)
+    if record is not None and record.state is State.ENDED:
+        body = orjson.dumps(render_generation(record)).decode()
+        await response.send(body, event="generation", id=str(len(record.timeline) + 1))
+
+
+def _found(request: web.Request, record: Record | None) -> Record:
+    if record is None:
+        raise Problem(HTTPStatus.NOT_FOUND, f"there is no generation {request.match_info['id'][:64]!r}")
+    return record
+
+
+def _idempotency(request: web.Request, caller: Caller, request_hash: str) -> Idempotency | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
+        detail = "Idempotency-Key: 1 to 200 visible ASCII characters are allowed"
+        raise Problem(HTTPStatus.BAD_REQUEST, detail)
+    return Idempotency(caller.name, key, request_hash)
+
+
+def _wait_s(request: web.Request) -> float | None:
+    """Seconds of `Prefer: wait=N` (RFC 7240, section 4.3), bounded."""
+    found = _WAIT.search(request.headers.get("Prefer", ""))
+    return min(float(found[1]), MAX_WAIT_S) if found else None
+
+
+def _last_event_id(request: web.Request) -> int:
+    text = request.headers.get("Last-Event-ID", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -1,0 +1,157 @@
+"""What callers send and get, as JSON: one shape for a generation everywhere, and errors that name the field."""
+
+import hashlib
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from monitor.delivery.model import Channel, Flow, GenerationRequest, Kind, Origin, Outcome
+from monitor.settings import Settings
+from monitor.store.port import Record
+from monitor.web.problems import Problem
+
+_MAX_PARAMS: Final = 32
+
+
+class GenerationBody(BaseModel):
+    """What `POST /v1/generations` takes. What is left out comes from the settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+    prompt: Annotated[str, Field(min_length=1, description="what to make")]
+    provider: str | None = Field(None, description="name of a provider of the settings; default: the first")
+    model: str | None = Field(None, description="one of the provider's models; default: its first")
+    kind: Kind = Field(Kind.IMAGE, description="what to make of it")
+    flow: Flow = Field(Flow.FILE, description="which of the provider's create calls to use")
+    params: dict[str, Any] = Field({}, max_length=_MAX_PARAMS, description="the provider's own parameters")
+
+
+class ListQuery(BaseModel):
+    """The query of `GET /v1/generations`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    outcome: Outcome | None = None
+    channel: Channel | None = None
+    provider: str | None = None
+    origin: Origin | None = None
+    limit: int = Field(50, ge=1, le=200, description="generations on a page")
+    cursor: str | None = Field(None, max_length=64, description="`next` of the page before")
+
+
+async def read_generation_body(request: web.Request, settings: Settings) -> tuple[str, GenerationRequest, str]:
+    """The provider's name, what to ask of it, and a hash of that. Raises Problem 400, 413, 415 or 422."""
+    if request.content_type != "application/json":
+        detail = f"the body must be application/json; the Content-Type says {request.content_type}"
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
+    raw = await request.read()
+    try:
+        body = GenerationBody.model_validate(parse_json(raw))
+    except ValidationError as error:
+        raise invalid(error) from None
+    limit = settings.server.max_prompt_chars
+    if len(body.prompt) > limit:
+        raise _invalid_field("prompt", f"has {len(body.prompt)} characters; at most {limit} are allowed")
+    provider, model = _choose(body, settings)
+    asked = GenerationRequest(body.prompt, model, body.kind, body.flow, body.params)
+    canonical = orjson.dumps([provider, asked], option=orjson.OPT_SORT_KEYS)
+    return provider, asked, hashlib.sha256(canonical).hexdigest()
+
+
+def parse_json(raw: bytes) -> Any:
+    """The value of a body. Raises Problem 400."""
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from None
+
+
+def read_list_query(request: web.Request) -> ListQuery:
+    """The filters and the place of a list. Raises Problem 422."""
+    try:
+        return ListQuery.model_validate(dict(request.query))
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def invalid(error: ValidationError) -> Problem:
+    """Every field that is wrong: what was found there, and what is allowed."""
+    errors = []
+    for item in error.errors(include_url=False, include_context=False):
+        found = item["input"] if isinstance(item["input"], str | int | float | bool | None) else None
+        field = ".".join(map(str, item["loc"])) or "body"
+        errors.append({"field": field, "message": item["msg"], "found": _shorten(found)})
+    detail = "; ".join(f"{item['field']}: {item['message']}" for item in errors[:5])
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors[:20])
+
+
+def render_generation(record: Record) -> dict[str, Any]:
+    """A generation as every answer shows it."""
+    asset = record.asset
+    return {
+        "id": record.id,
+        "origin": record.origin,
+        "provider": record.provider,
+        "model": record.model,
+        "kind": record.kind,
+        "flow": record.flow,
+        "policy": record.policy,
+        "state": record.state,
+        "outcome": record.outcome,
+        "reason": record.reason,
+        "detail": record.detail,
+        "channel": record.channel,
+        "attempts": record.attempts,
+        "asset": None if asset is None else {"url": asset.url, "kind": asset.kind, "file_id": asset.file_id},
+        "created_at": render_instant(record.created_at),
+        "submitted_at": render_instant(record.submitted_at),
+        "ended_at": render_instant(record.ended_at),
+        "duration_seconds": None if record.duration_s is None else round(record.duration_s, 3),
+        "trace_id": record.trace.trace_id,
+        "timeline": list(record.timeline),
+    }
+
+
+def render_instant(instant: datetime | None) -> str | None:
+    """RFC 3339 in UTC, to the millisecond."""
+    if instant is None:
+        return None
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def json_response(
+    value: Any, *, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
+) -> web.Response:
+    """An answer in JSON that nobody caches."""
+    return web.Response(
+        status=status.value,
+        body=orjson.dumps(value),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"} | (headers or {}),
+    )
+
+
+def _choose(body: GenerationBody, settings: Settings) -> tuple[str, str]:
+    """The provider and the model, with what was left out filled in."""
+    names = [provider.name for provider in settings.providers]
+    provider = settings.provider(body.provider or names[0])
+    if provider is None:
+        raise _invalid_field("provider", f"{_shorten(body.provider)!r} is not known; there are: {', '.join(names)}")
+    model = body.model or provider.models[0]
+    if model not in provider.models:
+        allowed = ", ".join(provider.models)
+        raise _invalid_field("model", f"{_shorten(model)!r} is not one of {provider.name}'s models: {allowed}")
+    return provider.name, model
+
+
+def _invalid_field(field: str, message: str) -> Problem:
+    errors = [{"field": field, "message": message}]
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{field}: {message}", errors=errors)
+
+
+def _shorten(found: Any) -> Any:
+    return found[:100] + "…" if isinstance(found, str) and len(found) > 100 else found

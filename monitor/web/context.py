@@ -1,0 +1,38 @@
+"""What the handlers are given by the composition root."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from monitor.delivery.clock import Clock
+from monitor.runner import Runner
+from monitor.settings import Settings
+from monitor.store.port import RecordStore
+from monitor.web.access import AccessControl
+
+
+class PassThrough(Protocol):
+    """Reads a provider's own JSON about a file or a project. Raises ChannelError."""
+
+    async def fetch_raw(self, what: str, subject_id: str) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything a handler may need."""
+
+    settings: Settings
+    access: AccessControl
+    runner: Runner
+    store: RecordStore
+    clock: Clock
+    registry: CollectorRegistry
+    pass_through: Mapping[str, PassThrough]
+    before_scrape: Callable[[], None]
+    """Brings gauges that are only read at a scrape up to date."""
+
+
+CONTEXT: Final = web.AppKey("CONTEXT", Context)

@@ -1,0 +1,187 @@
+"""The OpenAPI 3.1 document, built from the same models that check what callers send."""
+
+from functools import cache
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+import monitor
+from monitor.delivery.model import Channel, Flow, Kind, Origin, Outcome, Reason, State
+from monitor.web.bodies import GenerationBody, ListQuery
+
+_ID: Final = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+_INSTANT: Final = {"type": ["string", "null"], "format": "date-time"}
+
+
+@cache
+def build_openapi() -> dict[str, Any]:
+    """The whole document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Generation monitor",
+            "version": monitor.__version__,
+            "description": "Runs generations over SSE first and polling second, and shows which channel delivered.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"token": []}, {}],
+        "paths": _generation_paths() | _reading_paths() | _operations_paths(),
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": {"GenerationBody": _schema(GenerationBody), "Generation": _generation(), "Problem": _problem()},
+        },
+    }
+
+
+def _generation_paths() -> dict[str, Any]:
+    headers = [
+        _header("Idempotency-Key", "repeating a request with the same key repeats the answer, not the generation"),
+        _header("Prefer", "wait=N: answer with the result if it comes within N seconds"),
+        _header("traceparent", "W3C trace context to continue"),
+    ]
+    generation = _json("a generation", "Generation")
+    return {
+        "/v1/generations": {
+            "post": {
+                "summary": "Accept a generation",
+                "description": "Scope `generate`.",
+                "operationId": "createGeneration",
+                "parameters": headers,
+                "requestBody": {"required": True, "content": _content("GenerationBody")},
+                "responses": {"200": _json("it has ended", "Generation"), "202": _json("accepted", "Generation")}
+                | _problems(400, 401, 403, 413, 415, 422, 429, 503),
+            },
+            "get": {
+                "summary": "Generations, newest first",
+                "description": "Scope `read`.",
+                "operationId": "listGenerations",
+                "parameters": _query(ListQuery),
+                "responses": {"200": _page()} | _problems(401, 403, 422, 503),
+            },
+        },
+        "/v1/generations/{id}": {
+            "parameters": [_ID],
+            "get": _operation("readGeneration", "One generation with its timeline", generation, 401, 403, 404, 503),
+            "delete": _operation("cancelGeneration", "Cancel it", generation, 401, 403, 404, 503),
+        },
+        "/v1/generations/{id}/events": {
+            "parameters": [_ID, _header("Last-Event-ID", "number of the last event seen")],
+            "get": _operation(
+                "followGeneration", "Its timeline as Server-Sent Events", _text("text/event-stream"), 404
+            ),
+        },
+    }
+
+
+def _reading_paths() -> dict[str, Any]:
+    window = {"name": "window", "in": "query", "schema": {"type": "string", "default": "1h", "examples": ["15m", "7d"]}}
+    provider = {"name": "provider", "in": "query", "schema": {"type": "string"}}
+    summary = _operation("readSummary", "SSE against polling over a window", _object("figures"), 401, 403, 422, 503)
+    project = _operation("readProject", "The provider's project", _object("its JSON"), 401, 403, 404, 502)
+    file = _operation("readFile", "The provider's file", _object("its JSON"), 401, 403, 404, 502)
+    return {
+        "/v1/summary": {"get": summary | {"parameters": [window]}},
+        "/api/project/{id}": {"parameters": [_ID, provider], "get": project},
+        "/api/file/{id}": {"parameters": [_ID, provider], "get": file},
+    }
+
+
+def _operations_paths() -> dict[str, Any]:
+    return {
+        "/metrics": {"get": _operation("scrape", "Prometheus or OpenMetrics text", _text("text/plain"), 401, 403)},
+        "/-/healthy": {"get": _operation("isHealthy", "Liveness", _text("text/plain"))},
+        "/-/ready": {"get": _operation("isReady", "Readiness", _text("text/plain"), 503)},
+        "/openapi.json": {"get": _operation("readOpenapi", "This document", _object("OpenAPI 3.1"))},
+        "/": {"get": _operation("showStatus", "The status page", _text("text/html"), 401, 403, 503)},
+        "/generations/{id}": {
+            "parameters": [_ID],
+            "get": _operation("showGeneration", "One generation, for people", _text("text/html"), 401, 403, 404, 503),
+        },
+        "/static/status.css": {"get": _operation("readStyle", "The pages' style", _text("text/css"))},
+    }
+
+
+def _operation(operation_id: str, summary: str, answer: dict[str, Any], *problems: int) -> dict[str, Any]:
+    return {"operationId": operation_id, "summary": summary, "responses": {"200": answer} | _problems(*problems)}
+
+
+def _problems(*statuses: int) -> dict[str, Any]:
+    problem = {"$ref": "#/components/schemas/Problem"}
+    answer = {"description": "what went wrong", "content": {"application/problem+json": {"schema": problem}}}
+    return {str(status): answer for status in statuses}
+
+
+def _content(schema: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+
+
+def _json(description: str, schema: str) -> dict[str, Any]:
+    return {"description": description, "content": _content(schema)}
+
+
+def _object(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": {"type": "object"}}}}
+
+
+def _text(content_type: str) -> dict[str, Any]:
+    return {"description": content_type, "content": {content_type: {"schema": {"type": "string"}}}}
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
+
+
+def _schema(model: Any) -> dict[str, Any]:
+    """The JSON schema of a model, with what it refers to written out in place."""
+    schema = TypeAdapter(model).json_schema()
+    inlined: dict[str, Any] = _inline(schema, schema.pop("$defs", {}))
+    return inlined
+
+
+def _inline(value: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_inline(item, definitions) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "$ref" in value:
+        named = definitions[value["$ref"].rpartition("/")[2]]
+        return _inline(named | {key: item for key, item in value.items() if key != "$ref"}, definitions)
+    return {key: _inline(item, definitions) for key, item in value.items()}
+
+
+def _query(model: Any) -> list[dict[str, Any]]:
+    properties = _schema(model)["properties"]
+    return [{"name": name, "in": "query", "schema": schema} for name, schema in properties.items()]
+
+
+def _page() -> dict[str, Any]:
+    items = {"type": "array", "items": {"$ref": "#/components/schemas/Generation"}}
+    schema = {"type": "object", "properties": {"items": items, "next": {"type": ["string", "null"]}}}
+    return {"description": "a page", "content": {"application/json": {"schema": schema}}}
+
+
+def _generation() -> dict[str, Any]:
+    text, optional = {"type": "string"}, {"type": ["string", "null"]}
+    asset = {"url": text, "kind": _one_of(Kind), "file_id": optional}
+    properties = {
+        "id": text, "origin": _one_of(Origin), "provider": text, "model": text, "kind": _one_of(Kind),
+        "flow": _one_of(Flow), "policy": text, "state": _one_of(State), "outcome": _one_of(Outcome, None),
+        "reason": _one_of(Reason, None), "detail": optional, "channel": _one_of(Channel, None),
+        "attempts": {"type": "integer"},
+        "asset": {"type": ["object", "null"], "properties": asset, "required": list(asset)},
+        "created_at": {"type": "string", "format": "date-time"}, "submitted_at": _INSTANT, "ended_at": _INSTANT,
+        "duration_seconds": {"type": ["number", "null"]}, "trace_id": text,
+        "timeline": {"type": "array", "items": {"type": "object"}},
+    }  # fmt: skip
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _one_of(values: Any, *others: None) -> dict[str, Any]:
+    return {"enum": [*map(str, values), *others]}
+
+
+def _problem() -> dict[str, Any]:
+    text = {"type": "string"}
+    properties = {"type": text, "title": text, "status": {"type": "integer"}, "detail": text}
+    return {"type": "object", "properties": properties, "required": list(properties)}
