@@ -56,6 +56,20 @@ class Flight:
         self._listeners.add(wake)
         return lambda: self._listeners.discard(wake)
 
+    async def wait(self, at_most_s: float, is_released: Callable[[], bool]) -> None:
+        """Until the end is told, `at_most_s` is over, or somebody woke the listeners and `is_released`."""
+        woken = asyncio.Event()
+        unlisten = self.listen(woken.set)
+        try:
+            async with asyncio.timeout(at_most_s):
+                while not self.ended.done() and not is_released():
+                    woken.clear()
+                    await woken.wait()
+        except TimeoutError:
+            pass
+        finally:
+            unlisten()
+
     def wall_at(self, at_s: float) -> datetime:
         """The wall instant of a loop instant."""
         return self.record.created_at + timedelta(seconds=at_s - self.accepted_at_s)

@@ -78,7 +78,7 @@ class Runner:
         self._flights: dict[str, Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._writes: set[asyncio.Task[Any]] = set()
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
 
     @property
     def in_flight(self) -> int:
@@ -88,7 +88,7 @@ class Runner:
     @property
     def is_stopping(self) -> bool:
         """Whether no new work is taken."""
-        return self._is_stopping
+        return self._stopping.is_set()
 
     async def accept(
         self,
@@ -104,7 +104,7 @@ class Runner:
         It is not new when the idempotency key was used before. Raises Overloaded, ShuttingDown, IdempotencyConflict,
         StoreUnavailable.
         """
-        if self._is_stopping:
+        if self.is_stopping:
             raise ShuttingDown("the service is stopping; ask another one, or again in a moment")
         if len(self._flights) >= self._max_in_flight:
             raise Overloaded(self._max_in_flight, RETRY_AFTER_S)
@@ -133,10 +133,10 @@ class Runner:
         return record if flight is None else flight.snapshot()
 
     async def wait(self, generation_id: str, at_most_s: float) -> Record | None:
-        """The record, as soon as it has ended, or as it stands after `at_most_s`."""
+        """The record, as soon as it has ended, or as it stands after `at_most_s` or when the service stops."""
         flight = self._flights.get(generation_id)
         if flight is not None:
-            await asyncio.wait((flight.ended,), timeout=at_most_s)
+            await flight.wait(at_most_s, lambda: self.is_stopping)
         return await self.get(generation_id)
 
     async def cancel(self, generation_id: str) -> Record | None:
@@ -157,7 +157,7 @@ class Runner:
                     yield number, entry
             return
         grown = asyncio.Event()
-        stop = flight.listen(grown.set)
+        unlisten = flight.listen(grown.set)
         try:
             while True:
                 grown.clear()
@@ -166,11 +166,11 @@ class Runner:
                     if number > after:
                         after = number
                         yield number, entry
-                if is_over or self._is_stopping:
+                if is_over or self.is_stopping:
                     return
                 await grown.wait()
         finally:
-            stop()
+            unlisten()
 
     async def resume(self) -> int:
         """Take up what was in flight when this instance last stopped. Returns how many. Raises StoreUnavailable."""
@@ -181,18 +181,23 @@ class Runner:
             self._spawn(flight, self._fly_on(flight))
         return len(records)
 
+    def close_doors(self) -> None:
+        """Take no new work, and let everybody go who waits for or follows a generation."""
+        self._stopping.set()
+        for flight in list(self._flights.values()):
+            flight.wake()
+
     async def stop(self, grace_s: float) -> None:
         """End in order: no new work, creates under way get their answers, callers are told, the rest stays resumable.
 
         Takes at most about `grace_s`, of which creates get the half.
         """
-        self._is_stopping = True
-        for flight in list(self._flights.values()):
-            flight.wake()
+        self.close_doors()
         creates = [flight.submission for flight in self._flights.values() if flight.submission is not None]
         if creates:
             await asyncio.wait(creates, timeout=grace_s / 2)
-        for task in (tasks := set(self._tasks)):
+        tasks = set(self._tasks)
+        for task in tasks:
             task.cancel()
         if tasks or self._writes:
             await asyncio.wait(tasks | self._writes, timeout=grace_s / 2)

@@ -1,0 +1,54 @@
+# `make help` lists what can be done. Everything installs into .venv; nothing else is touched.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help install run test check unit bench docs format lock clean system-packages
+
+help: ## Say what can be done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+install: $(STAMP) ## Install the pinned dependencies and this package into .venv
+
+$(STAMP): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	touch $@
+
+run: install ## Start service, simulated provider and a trickle of generations; say what to open
+	$(BIN)/monitor demo
+
+test: install system-packages check unit ## Install, then run all checks and tests
+
+system-packages: ## Install the Debian packages that the tests use, when this is Debian and you are root
+	@sh .ci/system-packages
+
+check: install ## Lint, format, types, import contracts, built files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: install ## Run the tests
+	$(BIN)/pytest -n auto
+
+bench: install ## Measure speed and memory against a bare client; writes docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+docs: install ## Rebuild the files that are built from code
+	$(BIN)/python -m monitor.telemetry.docs
+	$(BIN)/python -m monitor.simulator.docs
+	$(BIN)/python -m monitor.settings_docs
+
+format: install ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: install ## Pin the newest dependencies that fit (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev \
+		--upgrade --quiet pyproject.toml -o requirements.lock
+
+clean: ## Remove what was built and installed
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

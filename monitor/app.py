@@ -1,0 +1,126 @@
+"""The composition root: settings in, one aiohttp application out. Nothing else builds objects."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from monitor.delivery.clock import Clock
+from monitor.delivery.errors import StoreUnavailable
+from monitor.providers.http import open_provider_http
+from monitor.providers.superduper import SuperDuperProvider
+from monitor.runner import Lane, Runner
+from monitor.settings import ProviderSettings, Settings
+from monitor.store.sql import SqlRecordStore, open_sql_store
+from monitor.telemetry.setup import Telemetry, build_telemetry
+from monitor.web import api, operations, pages, pass_through, summary
+from monitor.web.access import AccessControl
+from monitor.web.context import CONTEXT, Context
+from monitor.web.problems import problem_middleware
+
+PRUNE_EVERY_S: Final = 600.0
+MAX_HEADER_BYTES: Final = 8190
+
+_logger = structlog.stdlib.get_logger(__name__)
+
+
+def build_app(
+    settings: Settings, *, clock: Clock | None = None, registry: CollectorRegistry | None = None
+) -> web.Application:
+    """Wire everything; open nothing. Safe to call many times in one process."""
+    app = web.Application(middlewares=[problem_middleware], client_max_size=settings.server.max_body_bytes)
+    service = _Service(settings, clock or Clock(), build_telemetry(settings, registry))
+    app.cleanup_ctx.append(service.run)
+    app.on_shutdown.append(service.close_doors)
+    for room in (api, summary, operations, pass_through, pages):
+        app.add_routes(room.routes)
+    return app
+
+
+class _Service:
+    """What is open while the application runs, opened top down and closed bottom up."""
+
+    def __init__(self, settings: Settings, clock: Clock, telemetry: Telemetry) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._telemetry = telemetry
+        self._runner: Runner | None = None
+
+    async def run(self, app: web.Application) -> AsyncIterator[None]:
+        """Open everything, take up what was in flight, and close in order."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._telemetry.close)
+            store = await stack.enter_async_context(open_sql_store(self._settings.store.url))
+            providers = {item.name: await self._open_provider(item, stack) for item in self._settings.providers}
+            runner = self._build_runner(providers, store)
+            stack.push_async_callback(runner.stop, self._settings.server.shutdown_grace * 2 / 3)
+            app[CONTEXT] = self._context(runner, store, providers)
+            if resumed := await runner.resume():
+                _logger.info("took up generations of the last run", generations=resumed)
+            background = [asyncio.create_task(self._prune(store)), asyncio.create_task(self._telemetry.watch_loop())]
+            self._runner = runner
+            yield
+            for task in background:
+                task.cancel()
+            await asyncio.wait(background)
+
+    async def close_doors(self, _: web.Application) -> None:
+        """The first thing at a stop: callers that wait are let go."""
+        if self._runner is not None:
+            self._runner.close_doors()
+
+    async def _open_provider(self, settings: ProviderSettings, stack: AsyncExitStack) -> SuperDuperProvider:
+        streams = self._settings.server.max_in_flight
+        return SuperDuperProvider(
+            settings, await stack.enter_async_context(open_provider_http(settings, max_streams=streams))
+        )
+
+    def _build_runner(self, providers: dict[str, SuperDuperProvider], store: SqlRecordStore) -> Runner:
+        settings = self._settings
+        lanes = {}
+        for item in settings.providers:
+            policies = {model: settings.policy(item.policy_of(model)) for model in item.models}
+            default = settings.policy(item.policy)
+            lanes[item.name] = Lane(providers[item.name], lambda model, p=policies, d=default: p.get(model, d))  # type: ignore[misc]
+        return Runner(
+            lanes=lanes,
+            store=store,
+            observer=self._telemetry.observer,
+            traces=self._telemetry.traces,
+            clock=self._clock,
+            instance=settings.server.instance,
+            max_in_flight=settings.server.max_in_flight,
+        )
+
+    def _context(self, runner: Runner, store: SqlRecordStore, providers: dict[str, SuperDuperProvider]) -> Context:
+        def before_scrape() -> None:
+            self._telemetry.note_store(waiting=store.waiting, failures=store.failures)
+
+        return Context(
+            settings=self._settings,
+            access=AccessControl(self._settings.tokens),
+            runner=runner,
+            store=store,
+            clock=self._clock,
+            registry=self._telemetry.registry,
+            pass_through=providers,
+            before_scrape=before_scrape,
+        )
+
+    async def _prune(self, store: SqlRecordStore) -> None:
+        """Delete old records now and then."""
+        keep = self._settings.store
+        while True:
+            try:
+                now, age = self._clock.now(), timedelta(days=keep.retention_days)
+                gone = await store.prune(older_than=age, keep_at_most=keep.max_records, now=now)
+                if gone:
+                    _logger.info("deleted old records", records=gone)
+            except StoreUnavailable as error:
+                _logger.warning("old records could not be deleted", error=str(error))
+            await asyncio.sleep(PRUNE_EVERY_S)

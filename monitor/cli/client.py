@@ -1,0 +1,78 @@
+"""A caller of the service's own HTTP API, for the command line."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import aiohttp
+import orjson
+
+from monitor.delivery.errors import MonitorError
+from monitor.providers.eventstream import EventStreamDecoder
+
+TOKEN_VARIABLE: Final = "MONITOR_TOKEN"  # noqa: S105 - a name, not a token
+
+
+class ServiceFailed(MonitorError):
+    """The service could not be reached, or refused."""
+
+
+class ServiceClient:
+    """Calls one service. Raises ServiceFailed with the service's own words."""
+
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        self._http = http
+
+    async def create(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Ask for a generation."""
+        return await self._call("POST", "/v1/generations", json=body)
+
+    async def read(self, generation_id: str) -> dict[str, Any]:
+        """A generation as it stands."""
+        return await self._call("GET", f"/v1/generations/{generation_id}")
+
+    async def cancel(self, generation_id: str) -> dict[str, Any]:
+        """Cancel a generation."""
+        return await self._call("DELETE", f"/v1/generations/{generation_id}")
+
+    async def follow(self, generation_id: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Each event of a generation with its name; the last is `generation`, unless the service stops before."""
+        decoder = EventStreamDecoder()
+        path = f"/v1/generations/{generation_id}/events"
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=60)
+        async with self._http.get(path, timeout=timeout) as response:
+            await _check(response)
+            async for chunk in response.content.iter_any():
+                for event in decoder.feed(chunk):
+                    yield event.event, orjson.loads(event.data)
+
+    async def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        async with self._http.request(method, path, **options) as response:
+            await _check(response)
+            answer: dict[str, Any] = orjson.loads(await response.read())
+            return answer
+
+
+async def _check(response: aiohttp.ClientResponse) -> None:
+    if response.ok:
+        return
+    try:
+        detail = str(orjson.loads(await response.read())["detail"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        detail = response.reason or "no reason given"
+    raise ServiceFailed(f"the service answers {response.status}: {detail}")
+
+
+@asynccontextmanager
+async def open_service(url: str) -> AsyncIterator[ServiceClient]:
+    """A client of the service at `url`, with the token of `MONITOR_TOKEN` when that is set."""
+    token = os.environ.get(TOKEN_VARIABLE)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        async with aiohttp.ClientSession(url, headers=headers) as http:
+            yield ServiceClient(http)
+    except aiohttp.ClientConnectorError:
+        raise ServiceFailed(f"no service answers at {url}; start one with `monitor demo` or `monitor serve`") from None
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise ServiceFailed(f"the connection to {url} failed: {error or type(error).__name__}") from None

@@ -1,0 +1,179 @@
+"""`monitor demo`: the service, a simulated provider and a trickle of generations, in one process group."""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import aiohttp
+import orjson
+import typer
+from rich.markup import escape
+
+from monitor.cli.loop import run, until_told_to_stop
+from monitor.cli.output import err, out
+from monitor.delivery.errors import MonitorError
+
+TOKEN: Final = "demo-token"  # noqa: S105 - the simulator's, which guards nothing
+MIX: Final = {
+    "healthy": 62.0,
+    "silent": 24.0,
+    "early": 4.0,
+    "flapping": 4.0,
+    "sse_401": 3.0,
+    "poll_5xx_burst": 1.0,
+    "task_error": 2.0,
+}
+TIME_SCALE: Final = 0.1
+_START_S: Final = 30.0
+_STOP_S: Final = 15.0
+_PROMPTS: Final = ("a red fox in the snow", "a lighthouse at dusk", "a paper boat", "a city of glass", "a sleeping cat")
+
+
+def demo(
+    port: Annotated[int, typer.Option(help="Port of the service; a free one is taken if it is in use.")] = 8080,
+    provider_port: Annotated[int, typer.Option(help="Port of the simulated provider; likewise.")] = 9100,
+    every: Annotated[float, typer.Option(min=0.05, help="Seconds between two generations, on average.")] = 1.5,
+) -> None:
+    """Show everything at work: nothing to configure, nothing leaves this machine, Ctrl-C ends it all."""
+    run(_demo(_free_port(port), _free_port(provider_port), every))
+
+
+async def _demo(port: int, provider_port: int, every_s: float) -> None:
+    url, provider_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{provider_port}"
+    mix = [option for name, weight in MIX.items() for option in ("--mix", f"{name}={weight}")]
+    simulate = ["simulate-provider", "--port", str(provider_port), "--token", TOKEN, "--time-scale", str(TIME_SCALE)]
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="monitor-demo-"))
+        simulator = await stack.enter_async_context(_child([*simulate, *mix], {}))
+        settings = _settings(provider_url, Path(folder) / "monitor.db")
+        service = await stack.enter_async_context(_child(["serve", "--port", str(port)], settings))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        await _until_up(http, f"{provider_url}/-/healthy", simulator)
+        await _until_up(http, f"{url}/-/ready", service)
+        _say_what_to_open(url, provider_url)
+        stopped = asyncio.create_task(until_told_to_stop())
+        trickle = asyncio.create_task(_trickle(http, url, every_s))
+        deaths = [asyncio.create_task(child.wait()) for child in (simulator, service)]
+        done, _ = await asyncio.wait({stopped, trickle, *deaths}, return_when=asyncio.FIRST_COMPLETED)
+        trickle.cancel()
+        await asyncio.wait({trickle})
+        if stopped not in done:
+            raise MonitorError("a part of the demo ended by itself; what it said is above")
+
+
+def _settings(provider_url: str, database: Path) -> dict[str, str]:
+    """The service's settings as variables, over whatever else is set."""
+    provider = {
+        "name": "superduperai",
+        "base_url": provider_url,
+        "token": TOKEN,
+        "models": ["comfyui/flux", "google-cloud/imagen4"],
+    }
+    return {
+        "MONITOR_PROVIDERS": orjson.dumps([provider]).decode(),
+        "MONITOR_STORE__URL": f"sqlite:///{database}",
+        "MONITOR_LOGGING__LEVEL": "warning",
+    }
+
+
+@asynccontextmanager
+async def _child(arguments: Sequence[str], settings: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A command of ours as a process, told to stop in the end and killed if it will not."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("MONITOR_")}
+    command = (sys.executable, "-m", "monitor", *arguments)
+    child = await asyncio.create_subprocess_exec(*command, env=inherited | settings)
+    try:
+        yield child
+    finally:
+        with suppress(ProcessLookupError):
+            child.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await child.wait()
+        except TimeoutError:
+            child.kill()
+            await child.wait()
+
+
+async def _until_up(http: aiohttp.ClientSession, url: str, child: asyncio.subprocess.Process) -> None:
+    """Wait until `url` answers; give up when its process has ended or takes too long."""
+    try:
+        async with asyncio.timeout(_START_S):
+            while child.returncode is None:
+                with suppress(aiohttp.ClientError):
+                    async with http.get(url) as response:
+                        if response.ok:
+                            return
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise MonitorError(f"{url} does not answer after {_START_S:g} s") from None
+    raise MonitorError(f"the process behind {url} ended with code {child.returncode}; what it said is above")
+
+
+def _say_what_to_open(url: str, provider_url: str) -> None:
+    out.print(f"""
+[bold]Generations are running.[/] Open:
+  {url}/                       the status page
+  {url}/metrics                what Prometheus scrapes
+  {url}/v1/summary?window=1h   SSE vs polling, as JSON
+Try, in another terminal:
+  monitor generate "a red fox" --url {url}
+  monitor generate "a red fox [fault:silent]" --url {url}
+  curl -X PUT {provider_url}/-/mix -d '{{"mix": {{"silent": 1}}}}'   # break SSE, and watch polling carry it
+Ctrl-C ends everything.
+""")
+
+
+async def _trickle(http: aiohttp.ClientSession, url: str, every_s: float) -> None:
+    """Ask for generations for ever, at random intervals, and tell how each was delivered."""
+    async with asyncio.TaskGroup() as group:
+        for number in count():
+            prompt = _PROMPTS[number % len(_PROMPTS)]
+            group.create_task(_one(http, url, prompt))  # noqa: RUF100 - the group owns it
+            await asyncio.sleep(random.expovariate(1 / every_s))
+
+
+async def _one(http: aiohttp.ClientSession, url: str, prompt: str) -> None:
+    """One generation, from asking to telling. Trouble is told and does not end the demo."""
+    try:
+        async with http.post(
+            f"{url}/v1/generations",
+            json={"prompt": prompt},
+            headers={"Prefer": "wait=120"},
+            timeout=aiohttp.ClientTimeout(total=150),
+        ) as response:
+            answer = orjson.loads(await response.read())
+    except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
+        err.print(f"[red]no answer from the service:[/] {escape(str(error) or type(error).__name__)}")
+        return
+    out.print(_line(answer))
+
+
+def _line(answer: dict[str, Any]) -> str:
+    """How one generation went, in a line."""
+    outcome = answer.get("outcome")
+    if outcome == "delivered":
+        channel = "[blue]SSE    [/]" if answer["channel"] == "sse" else "[yellow]polling[/]"
+        return f"delivered by {channel} in {answer['duration_seconds']:6.2f} s, {answer['attempts']} attempts"
+    return f"[red]{escape(str(outcome or answer.get('detail')))}[/] {escape(str(answer.get('reason') or ''))}"
+
+
+def _free_port(wanted: int) -> int:
+    """`wanted` if nobody listens there, else a free one."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

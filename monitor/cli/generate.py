@@ -1,0 +1,86 @@
+"""`monitor generate`: one generation, with both channels to be seen at work."""
+
+import asyncio
+from contextlib import nullcontext
+from typing import Annotated, Any, Final
+
+import orjson
+import typer
+from rich.live import Live
+from rich.markup import escape
+
+from monitor.cli.client import ServiceClient, ServiceFailed, open_service
+from monitor.cli.lanes import Lanes
+from monitor.cli.loop import run
+from monitor.cli.output import err, out
+from monitor.delivery.model import Flow, Kind, Outcome
+
+EXIT_CODES: Final = {
+    Outcome.DELIVERED: 0,
+    Outcome.EXPIRED: 3,
+    Outcome.PROVIDER_FAILED: 4,
+    Outcome.REJECTED: 5,
+    Outcome.CANCELLED: 6,
+}
+"""What the outcome is for a script; 1 is trouble with the service, 2 wrong usage, 130 Ctrl-C."""
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What to make.")],
+    provider: Annotated[str | None, typer.Option(help="Default: the first of the settings.")] = None,
+    model: Annotated[str | None, typer.Option(help="Default: the provider's first.")] = None,
+    kind: Annotated[Kind, typer.Option(help="What to make of it.")] = Kind.IMAGE,
+    flow: Annotated[Flow, typer.Option(help="Which create call of the provider.")] = Flow.FILE,
+    url: Annotated[str, typer.Option(envvar="MONITOR_URL", help="Where the service is.")] = "http://127.0.0.1:8080",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the generation as JSON, and nothing else.")] = False,
+) -> None:
+    """Run one generation through the service and show how it is delivered.
+
+    Exit codes: 0 delivered, 3 expired, 4 provider failed, 5 rejected, 6 cancelled, 130 Ctrl-C (which cancels it),
+    1 trouble with the service, 2 wrong usage. The token, if the service wants one, comes from MONITOR_TOKEN.
+    """
+    body = {"prompt": prompt, "provider": provider, "model": model, "kind": kind, "flow": flow}
+    generation = run(_generate(url, {key: value for key, value in body.items() if value}, as_json=as_json))
+    if as_json:
+        out.out(orjson.dumps(generation, option=orjson.OPT_INDENT_2).decode(), highlight=False)
+    else:
+        _tell(generation)
+    raise typer.Exit(EXIT_CODES[Outcome(generation["outcome"])])
+
+
+async def _generate(url: str, body: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
+    async with open_service(url) as service:
+        generation = await service.create(body)
+        try:
+            return await _watch(service, generation, is_quiet=as_json)
+        except asyncio.CancelledError:
+            await service.cancel(generation["id"])
+            err.print("cancelled")
+            raise
+
+
+async def _watch(service: ServiceClient, generation: dict[str, Any], *, is_quiet: bool) -> dict[str, Any]:
+    """The generation when it has ended, with its lanes drawn meanwhile."""
+    lanes = Lanes()
+    shown = nullcontext() if is_quiet else Live(lanes, console=err, refresh_per_second=10)
+    with shown:
+        async for name, event in service.follow(generation["id"]):
+            if name == "generation":
+                return event
+            lanes.add(event)
+    raise ServiceFailed(f"the service stopped before generation {generation['id']} ended; read it there later")
+
+
+def _tell(generation: dict[str, Any]) -> None:
+    outcome, asset = generation["outcome"], generation["asset"]
+    if asset is not None:
+        out.print(escape(asset["url"]), soft_wrap=True)
+        channel = "SSE" if generation["channel"] == "sse" else "polling"
+        attempts = generation["attempts"]
+        err.print(
+            f"[green]delivered[/] by [bold]{channel}[/] in {generation['duration_seconds']:.2f} s"
+            f" ({attempts} {'attempt' if attempts == 1 else 'attempts'})"
+        )
+        return
+    words = (outcome.replace("_", " "), generation["reason"], generation["detail"])
+    err.print(f"[red]{escape(': '.join(word for word in words if word))}[/]")

@@ -1,0 +1,29 @@
+"""Runs a command's coroutine on the fastest loop there is."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import TypeVar
+
+_Result = TypeVar("_Result")
+
+
+def run(work: Coroutine[None, None, _Result]) -> _Result:
+    """Run `work` to its end, on uvloop where it exists."""
+    if sys.platform == "win32":
+        return asyncio.run(work)
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    return uvloop.run(work)
+
+
+async def until_told_to_stop() -> None:
+    """Return at the first SIGTERM or SIGINT."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    await told.wait()

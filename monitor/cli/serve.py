@@ -1,0 +1,53 @@
+"""`monitor serve`: the service, until it is told to stop."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from aiohttp import web
+
+from monitor.app import build_app
+from monitor.cli.loop import run, until_told_to_stop
+from monitor.cli.output import err
+from monitor.settings import Settings, load_settings
+from monitor.telemetry.logs import configure_logging
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="Settings file; default: $MONITOR_CONFIG, else ./monitor.toml.")
+]
+
+
+def serve(
+    config: ConfigOption = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on, over the settings.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on, over the settings; 0 takes a free one.")] = None,
+) -> None:
+    """Run the service until SIGTERM or Ctrl-C."""
+    for key, value in (("HOST", host), ("PORT", port)):
+        if value is not None:  # an option is one more variable: checked with everything else, and wins over the file
+            os.environ[f"MONITOR_SERVER__{key}"] = str(value)
+    settings = load_settings(config)
+    configure_logging(settings.logging)
+    run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    """Listen, wait, and end in order: no new connections, callers' streams closed, generations left resumable."""
+    server = settings.server
+    runner = web.AppRunner(
+        build_app(settings), access_log=None, handle_signals=False, shutdown_timeout=server.shutdown_grace / 3
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, server.host, server.port, backlog=1024).start()
+        err.print(f"monitor listens on {_url(runner.addresses)}  (metrics at /metrics, status page at /)")
+        await until_told_to_stop()
+        err.print("monitor stops; generations in flight are taken up again at the next start")
+    finally:
+        await runner.cleanup()
+
+
+def _url(addresses: list[Any]) -> str:
+    host, port = addresses[0][:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,53 @@
+"""`monitor simulate-provider`: a provider to play with, that can be broken on purpose."""
+
+from typing import Annotated
+
+import typer
+
+from monitor.cli.loop import run, until_told_to_stop
+from monitor.cli.output import err
+from monitor.simulator.app import serve_simulator
+from monitor.simulator.config import SimulatorConfig
+
+
+def simulate_provider(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 9100,
+    token: Annotated[str, typer.Option(help="Bearer token that it asks for.")] = "simulator-token",  # noqa: S107
+    seed: Annotated[int, typer.Option(help="Same seed, same renders, same faults.")] = 0,
+    mix: Annotated[
+        list[str] | None, typer.Option(help="FAULT=WEIGHT, may be given several times; default healthy=1.")
+    ] = None,
+    time_scale: Annotated[float, typer.Option(help="Multiplies render times and the faults' delays.")] = 1.0,
+    render: Annotated[float | None, typer.Option(help="Every render takes so many seconds, before scaling.")] = None,
+) -> None:
+    """Run the simulated provider until SIGTERM or Ctrl-C. Its faults are listed at /-/faults."""
+    try:
+        config = SimulatorConfig(
+            token=token,
+            seed=seed,
+            mix=parse_mix(mix) if mix else {"healthy": 1.0},
+            time_scale=time_scale,
+            fixed_render_s=render,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    run(_simulate(config, host, port))
+
+
+def parse_mix(items: list[str]) -> dict[str, float]:
+    """`["silent=3", "healthy=7"]` as weights. Raises ValueError."""
+    mix: dict[str, float] = {}
+    for item in items:
+        name, _, weight = item.partition("=")
+        try:
+            mix[name.strip()] = float(weight)
+        except ValueError:
+            raise ValueError(f"mix: {item!r} is not FAULT=WEIGHT, as silent=0.3") from None
+    return mix
+
+
+async def _simulate(config: SimulatorConfig, host: str, port: int) -> None:
+    async with serve_simulator(config, host, port) as url:
+        err.print(f"simulated provider listens on {url}  (faults at /-/faults, mix at /-/mix)")
+        await until_told_to_stop()
