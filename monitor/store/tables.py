@@ -1,0 +1,42 @@
+"""The one table: a row for each generation. Instants are epoch milliseconds, compound values JSON text."""
+
+from typing import Final
+
+import sqlalchemy as sa
+
+metadata: Final = sa.MetaData()
+
+generations: Final = sa.Table(
+    "generations",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("origin", sa.String(16), nullable=False),
+    sa.Column("provider", sa.String(40), nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("flow", sa.String(16), nullable=False),
+    sa.Column("policy", sa.String(40), nullable=False),
+    sa.Column("instance", sa.String(40), nullable=False),
+    sa.Column("trace", sa.Text, nullable=False),
+    sa.Column("idempotency_scope", sa.String(40)),
+    sa.Column("idempotency_key", sa.String(200)),
+    sa.Column("request_hash", sa.String(64)),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("handle", sa.Text),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("submitted_at_ms", sa.BigInteger),
+    sa.Column("ended_at_ms", sa.BigInteger),
+    sa.Column("duration_s", sa.Double),
+    sa.Column("outcome", sa.String(16)),
+    sa.Column("reason", sa.String(32)),
+    sa.Column("detail", sa.Text),
+    sa.Column("channel", sa.String(16)),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("asset", sa.Text),
+    sa.Column("timeline", sa.Text, nullable=False),
+    sa.Column("ending_id", sa.String(32)),
+    sa.UniqueConstraint("idempotency_scope", "idempotency_key", name="uq_generations_idempotency"),
+    sa.Index("ix_generations_ended", "ended_at_ms", "outcome", "channel", "duration_s"),
+    sa.Index("ix_generations_instance_state", "instance", "state"),
+)
+"""`ending_id` is a random mark of who wrote the outcome, so that a writer can see whether it was the one."""

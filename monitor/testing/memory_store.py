@@ -1,0 +1,131 @@
+"""Records in memory: the twin of the SQL store, for tests. It can be slow, or fail, on purpose."""
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from monitor.delivery.errors import StoreUnavailable
+from monitor.delivery.model import Channel, Handle, Outcome, State
+from monitor.flight import ended_record
+from monitor.store.port import Ending, Quantiles, Record, RecordFilter, WindowFigures
+
+
+class MemoryRecordStore:
+    """A `RecordStore` of one process. Writes wait while `is_failing`, as with a database that is in trouble."""
+
+    def __init__(self, *, delay_s: float = 0.0) -> None:
+        self.delay_s = delay_s
+        self.is_failing = False
+        self.records: dict[str, Record] = {}
+        self.waiting = 0
+        self.failures = 0
+
+    async def add(self, record: Record) -> Record:
+        """See `RecordStore`."""
+        await self._write()
+        if record.idempotency is not None:
+            older = await self.find_key(record.idempotency.scope, record.idempotency.key)
+            if older is not None:
+                return older
+        return self.records.setdefault(record.id, record)
+
+    async def submit(self, generation_id: str, handle: Handle, submitted_at: datetime) -> None:
+        """See `RecordStore`."""
+        await self._write()
+        record = self.records.get(generation_id)
+        if record is not None and record.outcome is None:
+            changed = replace(record, state=State.SUBMITTED, handle=handle, submitted_at=submitted_at)
+            self.records[generation_id] = changed
+
+    async def end(self, generation_id: str, ending: Ending) -> bool:
+        """See `RecordStore`."""
+        await self._write()
+        record = self.records.get(generation_id)
+        if record is None or record.outcome is not None:
+            return False
+        self.records[generation_id] = ended_record(record, replace(ending, timeline=tuple(ending.timeline)))
+        return True
+
+    async def get(self, generation_id: str) -> Record | None:
+        """See `RecordStore`."""
+        return self.records.get(generation_id)
+
+    async def find_key(self, scope: str, key: str) -> Record | None:
+        """See `RecordStore`."""
+        keys = ((record, record.idempotency) for record in self.records.values())
+        return next((record for record, held in keys if held and (held.scope, held.key) == (scope, key)), None)
+
+    async def page(self, wanted: RecordFilter, *, before_id: str | None, limit: int) -> list[Record]:
+        """See `RecordStore`."""
+        newest = sorted(self.records.values(), key=lambda record: record.id, reverse=True)
+        return [item for item in newest if _passes(item, wanted) and (before_id is None or item.id < before_id)][:limit]
+
+    async def unfinished(self, instance: str) -> list[Record]:
+        """See `RecordStore`."""
+        oldest = sorted(self.records.values(), key=lambda record: record.id)
+        return [record for record in oldest if record.outcome is None and record.instance == instance]
+
+    async def figures(self, since: datetime) -> WindowFigures:
+        """See `RecordStore`."""
+        ended = [record for record in self.records.values() if record.ended_at is not None and record.ended_at >= since]
+        delivered = [record for record in ended if record.outcome is Outcome.DELIVERED]
+        won = Counter(record.channel for record in delivered if record.channel is not None)
+        polled = sorted(record.attempts for record in delivered if record.channel is Channel.POLLING)
+        return WindowFigures(
+            outcomes=Counter(record.outcome for record in ended if record.outcome is not None),
+            won=won,
+            latency_s={channel: _quantiles(delivered, channel) for channel in won},
+            polling_attempts_mean=sum(polled) / len(polled) if polled else None,
+            polling_attempts_p95=polled[_rank(0.95, len(polled))] if polled else None,
+        )
+
+    async def prune(self, *, older_than: timedelta, keep_at_most: int, now: datetime) -> int:
+        """See `RecordStore`."""
+        newest = sorted(self.records, reverse=True)
+        kept = set(newest[:keep_at_most])
+        gone = [
+            record.id
+            for record in self.records.values()
+            if record.outcome is not None and (record.id not in kept or record.created_at < now - older_than)
+        ]
+        for generation_id in gone:
+            del self.records[generation_id]
+        return len(gone)
+
+    async def check(self) -> None:
+        """See `RecordStore`."""
+        if self.is_failing:
+            raise StoreUnavailable("the store was told to fail")
+
+    async def _write(self) -> None:
+        self.waiting += 1
+        try:
+            await asyncio.sleep(self.delay_s)
+            while self.is_failing:
+                self.failures += 1
+                await asyncio.sleep(0.05)
+        finally:
+            self.waiting -= 1
+
+
+def _passes(record: Record, wanted: RecordFilter) -> bool:
+    pairs = (
+        (wanted.outcome, record.outcome),
+        (wanted.channel, record.channel),
+        (wanted.provider, record.provider),
+        (wanted.origin, record.origin),
+    )
+    return all(want is None or want == has for want, has in pairs)
+
+
+def _quantiles(delivered: Sequence[Record], channel: Channel) -> Quantiles:
+    times_s = sorted(record.duration_s or 0.0 for record in delivered if record.channel is channel)
+    p50, p95, p99 = (times_s[_rank(share, len(times_s))] for share in (0.5, 0.95, 0.99))
+    return Quantiles(p50, p95, p99)
+
+
+def _rank(share: float, number: int) -> int:
+    return math.ceil(share * number) - 1
