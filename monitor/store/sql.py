@@ -99,7 +99,7 @@ class SqlRecordStore:
         won: dict[Channel, int] = {}
         attempts_mean: float | None = None
         for row in counts:
-            outcome, channel, number, mean = row[0], row[1], row[2], row[3]
+            outcome, channel, number, mean = tuple[Any, ...](row)
             outcomes[Outcome(outcome)] = outcomes.get(Outcome(outcome), 0) + number
             if outcome == Outcome.DELIVERED:
                 won[Channel(channel)] = number
