@@ -97,7 +97,7 @@ class _Service:
 
     def _context(self, runner: Runner, store: SqlRecordStore, providers: dict[str, SuperDuperProvider]) -> Context:
         def before_scrape() -> None:
-            self._telemetry.note_store(waiting=store.waiting, failures=store.failures)
+            self._telemetry.note_store(store.waiting, store.failures)
 
         return Context(
             settings=self._settings,

@@ -51,7 +51,9 @@ class Lane:
 class TraceSink(Protocol):
     """Takes what happened to one generation when it is over, and keeps it or not."""
 
-    def write(self, generation: Generation, facts: Sequence[Fact], wall_of: Callable[[float], datetime]) -> None: ...
+    def write(
+        self, generation: Generation, facts: Sequence[Fact], wall_of: Callable[[float], datetime], began_at_s: float
+    ) -> None: ...
 
 
 class Runner:
@@ -303,10 +305,17 @@ class Runner:
             record = await self._store.get(record.id) or record
         else:
             self._observer(flight.generation, fact)
-            self._traces.write(flight.generation, flight.journal.facts, flight.wall_at)
+            self._write_trace(flight)
         flight.finish(record)
         if write.done():
             self._flights.pop(record.id, None)
+
+    def _write_trace(self, flight: Flight) -> None:
+        """Trouble with traces is no trouble of a delivery."""
+        try:
+            self._traces.write(flight.generation, flight.journal.facts, flight.wall_at, flight.accepted_at_s)
+        except Exception:
+            _logger.exception("a trace could not be written", generation=flight.record.id)
 
     async def _end(self, flight: Flight, ending: Ending) -> bool:
         """Write the outcome, however long the store takes; only then is the flight forgotten."""

@@ -42,7 +42,7 @@ async def is_ready(request: web.Request) -> web.Response:
         async with asyncio.timeout(2):
             await context.store.check()
     except (StoreUnavailable, TimeoutError) as error:
-        detail = f"the store does not answer: {error or 'no reply in 2 s'}"
+        detail = f"the store does not answer: {str(error) or 'no reply in 2 s'}"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail) from None
     return web.Response(text="ready\n")
 

@@ -2,7 +2,7 @@
 
 import re
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -51,7 +51,7 @@ async def _read(request: web.Request, what: str) -> web.Response:
 
 def _problem(error: ChannelError, provider: str) -> Problem:
     """401, 403 and 404 are told apart; whatever else goes wrong behind us is 502."""
-    words = {"provider": provider, "provider_status": error.status, "kind": error.kind}
+    words: dict[str, Any] = {"provider": provider, "provider_status": error.status, "kind": error.kind}
     match error.kind:
         case ErrorKind.UNAUTHORIZED:
             status = HTTPStatus.FORBIDDEN if error.status == HTTPStatus.FORBIDDEN else HTTPStatus.UNAUTHORIZED

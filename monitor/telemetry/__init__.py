@@ -1,0 +1,1 @@
+"""What can be seen of the service: metrics, traces, logs and timelines, all made from the same facts."""

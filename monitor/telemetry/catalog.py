@@ -1,0 +1,155 @@
+"""The names of all metrics and labels. They exist here and nowhere else."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+OTHER_MODEL: Final = "other"
+"""What every model is called that the settings do not list, so that callers cannot make series."""
+
+
+class Type(StrEnum):
+    """The metric types of the exposition format that are used here."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: `name` as Prometheus shows it, `says` in a sentence, bounds in the unit that the name ends in."""
+
+    name: str
+    type: Type
+    labels: tuple[str, ...]
+    says: str
+    buckets: tuple[float, ...] = ()
+
+
+DELIVERY_S: Final = (0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 40, 50, 60, 75, 120)
+"""They hold the poll grid, the window of `fixed` and the objective's threshold exactly, or percentiles would lie."""
+_SHORT_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+REQUESTS: Final = Metric(
+    "generation_requests_total", Type.COUNTER, ("provider", "model", "origin"), "generations accepted"
+)
+OUTCOMES: Final = Metric(
+    "generation_outcomes_total",
+    Type.COUNTER,
+    ("provider", "model", "origin", "outcome", "channel", "reason"),
+    "generations ended, each exactly once",
+)
+DELIVERY_DURATION: Final = Metric(
+    "generation_delivery_duration_seconds",
+    Type.HISTOGRAM,
+    ("provider", "model", "origin", "channel"),
+    "from the answer to the create call until delivered",
+    DELIVERY_S,
+)
+POLL_ATTEMPTS: Final = Metric(
+    "generation_poll_attempts",
+    Type.HISTOGRAM,
+    ("provider", "model", "origin", "channel"),
+    "polls that were made by the time a generation ended; none is 0",
+    (0, 1, 2, 3, 4, 5, 6, 10),
+)
+IN_FLIGHT: Final = Metric(
+    "generation_in_flight", Type.GAUGE, ("provider", "phase"), "generations under way, each in one phase"
+)
+DETECTION_GAP: Final = Metric(
+    "generation_detection_gap_seconds",
+    Type.HISTOGRAM,
+    ("provider", "schedule"),
+    "from the last poll that found nothing to the one that delivered: what polling may have cost",
+    (0.5, 1, 2, 3, 5, 10, 15, 20, 30, 60),
+)
+SSE_CONNECTIONS: Final = Metric(
+    "generation_sse_connections_total", Type.COUNTER, ("provider", "result"), "attempts to open an event stream"
+)
+SSE_DISCONNECTS: Final = Metric(
+    "generation_sse_disconnects_total", Type.COUNTER, ("provider", "reason"), "streams that stood and ended"
+)
+SSE_EVENTS: Final = Metric(
+    "generation_sse_events_total", Type.COUNTER, ("provider", "type"), "events that came over streams"
+)
+SSE_FIRST_EVENT: Final = Metric(
+    "generation_sse_first_event_seconds",
+    Type.HISTOGRAM,
+    ("provider",),
+    "from the opening of a stream to its first event",
+    (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60),
+)
+POLLS: Final = Metric(
+    "generation_polls_total", Type.COUNTER, ("provider", "result"), "status calls, by what they showed"
+)
+PROVIDER_REQUESTS: Final = Metric(
+    "generation_provider_request_duration_seconds",
+    Type.HISTOGRAM,
+    ("provider", "operation", "code"),
+    "calls to the provider; of a stream, until its headers are there",
+    _SHORT_S,
+)
+OBJECTIVE: Final = Metric(
+    "generation_slo_objective_ratio", Type.GAUGE, ("provider",), "share of generations that must be delivered"
+)
+BUILD_INFO: Final = Metric(
+    "generation_monitor_build_info", Type.GAUGE, ("version", "python"), "always 1; what runs here"
+)
+OBSERVER_FAILURES: Final = Metric(
+    "generation_monitor_observer_failures_total", Type.COUNTER, ("observer",), "facts that an observer could not take"
+)
+STORE_WAITING: Final = Metric(
+    "generation_monitor_store_waiting_writes", Type.GAUGE, (), "writes that the store has not committed yet"
+)
+STORE_FAILURES: Final = Metric(
+    "generation_monitor_store_failures_total", Type.COUNTER, (), "commits that failed; they are tried again"
+)
+TRACE_SPANS: Final = Metric(
+    "generation_monitor_trace_spans_total", Type.COUNTER, ("result",), "spans of kept traces, by what became of them"
+)
+LOOP_LAG: Final = Metric(
+    "generation_monitor_event_loop_lag_seconds",
+    Type.HISTOGRAM,
+    (),
+    "how late the event loop woke a sleeper that wakes twice a second",
+    (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1),
+)
+
+ALL: Final = (
+    REQUESTS,
+    OUTCOMES,
+    DELIVERY_DURATION,
+    POLL_ATTEMPTS,
+    IN_FLIGHT,
+    DETECTION_GAP,
+    SSE_CONNECTIONS,
+    SSE_DISCONNECTS,
+    SSE_EVENTS,
+    SSE_FIRST_EVENT,
+    POLLS,
+    PROVIDER_REQUESTS,
+    OBJECTIVE,
+    BUILD_INFO,
+    OBSERVER_FAILURES,
+    STORE_WAITING,
+    STORE_FAILURES,
+    TRACE_SPANS,
+    LOOP_LAG,
+)
+
+
+class Phase(StrEnum):
+    """Where a generation in flight is."""
+
+    SUBMITTING = "submitting"
+    STREAMING = "streaming"
+    POLLING = "polling"
+
+
+class SpanResult(StrEnum):
+    """What became of a span that was worth keeping."""
+
+    EXPORTED = "exported"
+    FAILED = "failed"
+    DROPPED = "dropped"

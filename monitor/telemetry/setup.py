@@ -1,0 +1,85 @@
+"""Puts the observers together for the composition root."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from monitor.delivery.ports import Observer
+from monitor.settings import Settings
+from monitor.telemetry import catalog
+from monitor.telemetry.catalog import SpanResult
+from monitor.telemetry.fanout import Fanout
+from monitor.telemetry.logs import LogObserver
+from monitor.telemetry.metrics import MetricsObserver, build_metric
+from monitor.telemetry.tracing import TraceSink, build_trace_sink
+
+LAG_INTERVAL_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What the service is seen by."""
+
+    registry: CollectorRegistry
+    observer: Observer
+    traces: TraceSink
+    note_store: Callable[[int, int], None]
+    """Told how many writes wait for the store, and how many commits failed in all."""
+    observe_lag: Callable[[float], None]
+
+    async def watch_loop(self) -> None:
+        """Measure for ever how late the event loop is."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due_at_s = loop.time() + LAG_INTERVAL_S
+            await asyncio.sleep(LAG_INTERVAL_S)
+            self.observe_lag(max(0.0, loop.time() - due_at_s))
+
+    async def close(self) -> None:
+        """Let go of what was kept for later."""
+        await self.traces.close()
+
+
+def build_telemetry(settings: Settings, registry: CollectorRegistry | None = None) -> Telemetry:
+    """All observers, on a registry of their own."""
+    if registry is None:
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+    metrics = MetricsObserver(registry, settings.providers)
+    observers: list[Observer] = [metrics, LogObserver()]
+    failures = build_metric(catalog.OBSERVER_FAILURES, registry)
+    for observer in observers:
+        failures.labels(type(observer).__name__)
+    return Telemetry(
+        registry=registry,
+        observer=Fanout(observers, lambda name: failures.labels(name).inc()),
+        traces=_build_traces(settings, registry),
+        note_store=_build_store_notes(registry),
+        observe_lag=build_metric(catalog.LOOP_LAG, registry).observe,
+    )
+
+
+def _build_traces(settings: Settings, registry: CollectorRegistry) -> TraceSink:
+    spans = build_metric(catalog.TRACE_SPANS, registry)
+    for result in SpanResult:
+        spans.labels(result)
+    return build_trace_sink(settings.tracing, lambda result, number: spans.labels(result).inc(number))
+
+
+def _build_store_notes(registry: CollectorRegistry) -> Callable[[int, int], None]:
+    waiting = build_metric(catalog.STORE_WAITING, registry)
+    failures = build_metric(catalog.STORE_FAILURES, registry)
+    counted = 0
+
+    def note(now_waiting: int, failed_in_all: int) -> None:
+        nonlocal counted
+        waiting.set(now_waiting)
+        failures.inc(failed_in_all - counted)
+        counted = failed_in_all
+
+    return note

@@ -1,0 +1,183 @@
+"""A generation's facts as OpenTelemetry spans, made after its end, with the ids that went to the provider."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.util.types import Attributes, AttributeValue
+
+import monitor
+from monitor.delivery.facts import (
+    CallResult,
+    CreateEnded,
+    Disconnect,
+    Ended,
+    EventSeen,
+    Fact,
+    PollEnded,
+    PollingStarted,
+    ResolveEnded,
+    Resumed,
+    StreamEnded,
+)
+from monitor.delivery.model import Channel, Generation, Outcome
+
+RESOURCE: Final = Resource.create({"service.name": "generation-monitor", "service.version": monitor.__version__})
+_SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
+_FINE: Final = (CallResult.READY, CallResult.PENDING, CallResult.CANCELLED)
+
+WallOf = Callable[[float], datetime]
+
+
+def build_spans(
+    generation: Generation, facts: Sequence[Fact], wall_of: WallOf, began_at_s: float
+) -> list[ReadableSpan]:
+    """The root span `generation` and its children: create, stream, poll, resolve.
+
+    `wall_of` gives the wall instant of a loop instant; `began_at_s` is when the generation was accepted.
+    """
+    maker = _Maker(generation, wall_of)
+    polls = {fact.attempt: fact.span_id for fact in facts if isinstance(fact, PollEnded)}
+    spans = []
+    for fact in facts:
+        match fact:
+            case CreateEnded():
+                spans.append(maker.create(fact))
+            case StreamEnded():
+                spans.append(maker.stream(fact, facts))
+            case PollEnded():
+                spans.append(maker.poll(fact))
+            case ResolveEnded():
+                parent = polls.get(fact.attempt) if fact.channel is Channel.POLLING else None
+                spans.append(maker.resolve(fact, parent))
+            case Ended():
+                spans.append(maker.root(fact, facts, began_at_s))
+            case _:
+                pass
+    return spans
+
+
+class _Maker:
+    """Makes the spans of one generation."""
+
+    def __init__(self, generation: Generation, wall_of: WallOf) -> None:
+        self._generation = generation
+        self._trace = generation.trace
+        self._wall_of = wall_of
+
+    def root(self, fact: Ended, facts: Sequence[Fact], began_at_s: float) -> ReadableSpan:
+        verdict, generation = fact.verdict, self._generation
+        attributes: dict[str, AttributeValue] = {
+            "generation.id": generation.id,
+            "generation.origin": generation.origin,
+            "generation.provider": generation.provider,
+            "generation.model": generation.model,
+            "generation.policy": generation.policy,
+            "generation.outcome": verdict.outcome,
+            "generation.channel": verdict.channel,
+            "generation.attempts": verdict.attempts,
+            "generation.reason": verdict.reason or "",
+        }
+        is_fine = verdict.outcome in (Outcome.DELIVERED, Outcome.CANCELLED)
+        problem = None if is_fine else f"{verdict.outcome}: {verdict.reason}"
+        events = [self._decision(item) for item in facts if isinstance(item, PollingStarted | Resumed)]
+        parent, span_id = self._trace.parent_span_id, self._trace.span_id
+        return self._span(
+            "generation", SpanKind.INTERNAL, span_id, parent, began_at_s, fact.at_s, attributes, events, problem
+        )
+
+    def create(self, fact: CreateEnded) -> ReadableSpan:
+        attributes: dict[str, AttributeValue] = dict(_status(fact.status)) | (
+            {} if fact.error is None else {"error.type": fact.error.value}
+        )
+        return self._call("create", fact, attributes, fact.error)
+
+    def stream(self, fact: StreamEnded, facts: Sequence[Fact]) -> ReadableSpan:
+        how = fact.disconnect or fact.result
+        attributes: dict[str, AttributeValue] = {
+            **_status(fact.status),
+            "generation.connection": fact.number,
+            "generation.stream.end": how,
+        }
+        seen = [item for item in facts if isinstance(item, EventSeen) and fact.started_at_s <= item.at_s <= fact.at_s]
+        events = [self._event(f"sse.{item.type}", item.at_s, _event_attributes(item)) for item in seen]
+        is_fine = fact.disconnect in (Disconnect.DONE, Disconnect.EOF)
+        return self._call("stream", fact, attributes, None if is_fine else fact.detail or how, events)
+
+    def poll(self, fact: PollEnded) -> ReadableSpan:
+        attributes: dict[str, AttributeValue] = {
+            **_status(fact.status),
+            "generation.attempt": fact.attempt,
+            "generation.poll.result": fact.result,
+        }
+        return self._call("poll", fact, attributes, None if fact.result in _FINE else fact.detail or fact.result)
+
+    def resolve(self, fact: ResolveEnded, parent: str | None) -> ReadableSpan:
+        attributes: dict[str, AttributeValue] = {**_status(fact.status), "generation.resolve.result": fact.result}
+        problem = None if fact.result in _FINE else fact.detail or fact.result
+        return self._call("resolve", fact, attributes, problem, parent=parent)
+
+    def _call(
+        self,
+        name: str,
+        fact: CreateEnded | StreamEnded | PollEnded | ResolveEnded,
+        attributes: Attributes,
+        problem: str | None,
+        events: Sequence[Event] = (),
+        parent: str | None = None,
+    ) -> ReadableSpan:
+        """A call to the provider, below the root or below `parent`."""
+        parent = parent or self._trace.span_id
+        began_at_s, at_s = fact.started_at_s, fact.at_s
+        return self._span(name, SpanKind.CLIENT, fact.span_id, parent, began_at_s, at_s, attributes, events, problem)
+
+    def _span(
+        self,
+        name: str,
+        kind: SpanKind,
+        span_id: str,
+        parent_id: str | None,
+        began_at_s: float,
+        ended_at_s: float,
+        attributes: Attributes,
+        events: Sequence[Event],
+        problem: str | None,
+    ) -> ReadableSpan:
+        return ReadableSpan(
+            name=name,
+            context=self._context(span_id),
+            parent=None if parent_id is None else self._context(parent_id),
+            resource=RESOURCE,
+            attributes=attributes,
+            events=events,
+            kind=kind,
+            status=Status(StatusCode.UNSET) if problem is None else Status(StatusCode.ERROR, problem),
+            start_time=self._ns(began_at_s),
+            end_time=self._ns(ended_at_s),
+        )
+
+    def _context(self, span_id: str) -> SpanContext:
+        return SpanContext(int(self._trace.trace_id, 16), int(span_id, 16), is_remote=False, trace_flags=_SAMPLED)
+
+    def _decision(self, fact: PollingStarted | Resumed) -> Event:
+        if isinstance(fact, Resumed):
+            return self._event("resumed", fact.at_s, {})
+        return self._event("polling started", fact.at_s, {"early": fact.early})
+
+    def _event(self, name: str, at_s: float, attributes: Attributes) -> Event:
+        return Event(name, attributes, self._ns(at_s))
+
+    def _ns(self, at_s: float) -> int:
+        return int(self._wall_of(at_s).timestamp() * 1_000_000) * 1_000
+
+
+def _status(status: int | None) -> dict[str, int]:
+    return {} if status is None else {"http.response.status_code": status}
+
+
+def _event_attributes(event: EventSeen) -> dict[str, str | float]:
+    kept = {"progress": event.progress, "detail": event.detail}
+    return {name: value for name, value in kept.items() if value is not None}

@@ -1,0 +1,88 @@
+"""A generation's facts as a timeline for people and programs: offsets in milliseconds from the create call's answer."""
+
+from collections.abc import Iterable
+from typing import Any, assert_never
+
+from monitor.delivery.facts import (
+    Accepted,
+    CreateEnded,
+    Disowned,
+    Ended,
+    EventSeen,
+    Fact,
+    PollEnded,
+    PollingStarted,
+    PollStarted,
+    ResolveEnded,
+    Resumed,
+    StreamEnded,
+    StreamOpened,
+    Submitted,
+)
+from monitor.store.port import TimelineEntry
+
+
+def render_timeline(facts: Iterable[Fact], origin_s: float) -> list[TimelineEntry]:
+    """The entries of all facts that have one. Each keeps its place as the timeline grows."""
+    entries = (_entry(fact, origin_s) for fact in facts)
+    return [entry for entry in entries if entry is not None]
+
+
+def _entry(fact: Fact, origin_s: float) -> TimelineEntry | None:
+    described = _describe(fact)
+    if described is None:
+        return None
+    event, details = described
+    kept = {key: value for key, value in details.items() if value is not None}
+    return {"at_ms": round((fact.at_s - origin_s) * 1000), "event": event, **kept}
+
+
+def _describe(fact: Fact) -> tuple[str, dict[str, Any]] | None:
+    """The name of the event, and what there is to say of it. What only begins has no entry: its end has."""
+    match fact:
+        case Accepted() | PollStarted() | Disowned():
+            return None
+        case CreateEnded():
+            result = "cancelled" if fact.cancelled else fact.error or "accepted"
+            details = {"result": result, "status": fact.status, "retry_in_s": _rounded(fact.retry_in_s)}
+            return "create", details | _duration(fact)
+        case Submitted():
+            return "submitted", {"polling_in_s": fact.grace_s}
+        case Resumed():
+            return "resumed", {}
+        case StreamOpened():
+            return "sse_opened", {"connection": fact.number} | _duration(fact)
+        case StreamEnded():
+            return "sse_closed", _stream_end(fact)
+        case EventSeen():
+            return "sse_event", {"type": fact.type, "progress": fact.progress, "detail": fact.detail}
+        case PollingStarted():
+            return "polling_started", {"early": fact.early}
+        case PollEnded():
+            details = {"attempt": fact.attempt, "result": fact.result, "status": fact.status, "detail": fact.detail}
+            return "poll", details | _duration(fact)
+        case ResolveEnded():
+            details = {"channel": fact.channel, "attempt": fact.attempt, "result": fact.result, "status": fact.status}
+            return "resolve", details | _duration(fact)
+        case Ended():
+            verdict = fact.verdict
+            return "ended", {"outcome": verdict.outcome, "channel": verdict.channel, "reason": verdict.reason}
+    assert_never(fact)
+
+
+def _stream_end(fact: StreamEnded) -> dict[str, Any]:
+    return {
+        "connection": fact.number,
+        "reason": fact.disconnect or fact.result,
+        "status": None if fact.disconnect else fact.status,
+        "detail": fact.detail,
+        "retry_in_s": _rounded(fact.retry_in_s),
+    }
+
+
+def _duration(fact: CreateEnded | StreamOpened | PollEnded | ResolveEnded) -> dict[str, int]:
+    return {"duration_ms": round((fact.at_s - fact.started_at_s) * 1000)}
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

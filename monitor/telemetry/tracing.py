@@ -1,0 +1,143 @@
+"""Decides which traces are worth keeping, knowing how they went, and exports them without ever holding anybody up."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+import structlog
+
+from monitor.delivery.facts import Ended, Fact
+from monitor.delivery.model import Generation, Origin, Outcome
+from monitor.settings import TracingSettings
+from monitor.telemetry.catalog import SpanResult
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+MAX_WAITING_SPANS: Final = 4_096
+EXPORT_TIMEOUT_S: Final = 5.0
+CLOSE_S: Final = 3.0
+
+_logger = structlog.stdlib.get_logger(__name__)
+
+CountSpans = Callable[[SpanResult, int], None]
+
+
+class TraceSink(Protocol):
+    """Takes what happened to one generation when it is over."""
+
+    def write(
+        self, generation: Generation, facts: Sequence[Fact], wall_of: Callable[[float], datetime], began_at_s: float
+    ) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class NoTraces:
+    """Where no endpoint is set: nothing is exported, and nothing is spent."""
+
+    def write(
+        self, generation: Generation, facts: Sequence[Fact], wall_of: Callable[[float], datetime], began_at_s: float
+    ) -> None:
+        """Nothing."""
+
+    async def close(self) -> None:
+        """Nothing."""
+
+
+def build_trace_sink(settings: TracingSettings, count: CountSpans) -> TraceSink:
+    """Where traces go by the settings. OpenTelemetry is only imported when it is used."""
+    if settings.endpoint is None:
+        return NoTraces()
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    endpoint = settings.endpoint if settings.endpoint.endswith("/v1/traces") else f"{settings.endpoint}/v1/traces"
+    return OtlpTraces(settings, OTLPSpanExporter(endpoint, timeout=EXPORT_TIMEOUT_S), count)
+
+
+def is_worth_keeping(generation: Generation, end: Ended, settings: TracingSettings) -> bool:
+    """Every failed, slow or canary one, those that the caller samples, and a share of the rest, the same everywhere."""
+    verdict, trace = end.verdict, generation.trace
+    if verdict.outcome is not Outcome.DELIVERED or generation.origin is Origin.CANARY or trace.sampled_by_caller:
+        return True
+    if end.submitted_at_s is not None and verdict.at_s - end.submitted_at_s >= settings.slow:
+        return True
+    return int(trace.trace_id[16:], 16) < settings.sample_ratio * 2.0**64
+
+
+class OtlpTraces:
+    """Exports over OTLP/HTTP from a thread. What does not fit into the queue is dropped and counted."""
+
+    def __init__(self, settings: TracingSettings, exporter: "SpanExporter", count: CountSpans) -> None:
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+        for name in ("opentelemetry.exporter", "opentelemetry.sdk"):  # told in metrics and in one line of our own
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._settings = settings
+        self._count = count
+        self._exporter = exporter
+        self._waiting = 0
+        counting = cast("SpanExporter", _Counting(exporter, self._exported))
+        self._processor = BatchSpanProcessor(counting, max_queue_size=2 * MAX_WAITING_SPANS)
+
+    def write(
+        self, generation: Generation, facts: Sequence[Fact], wall_of: Callable[[float], datetime], began_at_s: float
+    ) -> None:
+        """Keep the trace if it is worth it and there is room."""
+        from monitor.telemetry.spans import build_spans
+
+        end = facts[-1] if facts else None
+        if not isinstance(end, Ended) or not is_worth_keeping(generation, end, self._settings):
+            return
+        spans = build_spans(generation, facts, wall_of, began_at_s)
+        if self._waiting + len(spans) > MAX_WAITING_SPANS:
+            self._count(SpanResult.DROPPED, len(spans))
+            return
+        self._waiting += len(spans)
+        for span in spans:
+            self._processor.on_end(span)
+
+    async def close(self) -> None:
+        """Export what waits, for `CLOSE_S` at most: a collector that hangs cannot hold the exit up."""
+        closing = threading.Thread(target=self._close, name="trace-export-close", daemon=True)
+        closing.start()
+        await asyncio.to_thread(closing.join, CLOSE_S)
+        if closing.is_alive():
+            _logger.warning("the trace collector does not answer; spans are lost", spans=self._waiting)
+
+    def _close(self) -> None:
+        self._processor.force_flush(int(CLOSE_S * 1000))
+        self._processor.shutdown()  # type: ignore[no-untyped-call]
+
+    def _exported(self, number: int, *, is_success: bool) -> None:
+        """Called on the exporter's thread."""
+        self._waiting -= number
+        self._count(SpanResult.EXPORTED if is_success else SpanResult.FAILED, number)
+
+
+class _Counting:
+    """An exporter that tells what became of the spans. Quacks like `SpanExporter`, which is imported late."""
+
+    def __init__(self, exporter: "SpanExporter", told: Callable[..., None]) -> None:
+        self._exporter = exporter
+        self._told = told
+        self._is_failing = False
+
+    def export(self, spans: "Sequence[ReadableSpan]") -> "SpanExportResult":
+        result = self._exporter.export(spans)
+        is_success = result.name == "SUCCESS"
+        self._told(len(spans), is_success=is_success)
+        if self._is_failing == is_success:
+            self._is_failing = not is_success
+            _logger.warning("traces are exported again" if is_success else "traces cannot be exported")
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
