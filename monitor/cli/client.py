@@ -75,4 +75,4 @@ async def open_service(url: str) -> AsyncIterator[ServiceClient]:
     except aiohttp.ClientConnectorError:
         raise ServiceFailed(f"no service answers at {url}; start one with `monitor demo` or `monitor serve`") from None
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise ServiceFailed(f"the connection to {url} failed: {error or type(error).__name__}") from None
+        raise ServiceFailed(f"the connection to {url} failed: {str(error) or type(error).__name__}") from None

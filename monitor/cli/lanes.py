@@ -32,6 +32,8 @@ class Lanes:
                 self._polling = Text(f"polling, since {why}", style="yellow")
             case "poll":
                 self._attempts.append((str(entry.get("attempt")), str(entry.get("result"))))
+            case _:
+                pass
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         table = Table.grid(padding=(0, 2))

@@ -90,9 +90,9 @@ class _Maker:
         )
 
     def create(self, fact: CreateEnded) -> ReadableSpan:
-        attributes: dict[str, AttributeValue] = dict(_status(fact.status)) | (
-            {} if fact.error is None else {"error.type": fact.error.value}
-        )
+        attributes: dict[str, AttributeValue] = {**_status(fact.status)}
+        if fact.error is not None:
+            attributes["error.type"] = fact.error
         return self._call("create", fact, attributes, fact.error)
 
     def stream(self, fact: StreamEnded, facts: Sequence[Fact]) -> ReadableSpan:

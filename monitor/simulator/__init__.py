@@ -1,0 +1,1 @@
+"""A simulated provider: SuperDuperAI's wire contract, with faults that have names. It stands alone."""
