@@ -8,12 +8,12 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from monitor.simulator.app import serve_simulator
-from monitor.simulator.config import SimulatorConfig
 from prometheus_client import CollectorRegistry
 
 from monitor.app import build_app
 from monitor.settings import Settings, load_settings
+from monitor.simulator.app import serve_simulator
+from monitor.simulator.config import SimulatorConfig
 
 QUICK: Mapping[str, Any] = {"grace": 2.0, "interval": 2.0, "max_attempts": 10, "window": 30.0}
 
