@@ -127,7 +127,7 @@ def _say_what_to_open(url: str, provider_url: str) -> None:
   {url}/v1/summary?window=1h   SSE vs polling, as JSON
 Try, in another terminal:
   monitor generate "a red fox" --url {url}
-  monitor generate "a red fox [fault:silent]" --url {url}
+  monitor generate "a red fox \\[fault:silent]" --url {url}
   curl -X PUT {provider_url}/-/mix -d '{{"mix": {{"silent": 1}}}}'   # break SSE, and watch polling carry it
 Ctrl-C ends everything.
 """)
@@ -163,7 +163,8 @@ def _line(answer: dict[str, Any]) -> str:
     outcome = answer.get("outcome")
     if outcome == "delivered":
         channel = "[blue]SSE    [/]" if answer["channel"] == "sse" else "[yellow]polling[/]"
-        return f"delivered by {channel} in {answer['duration_seconds']:6.2f} s, {answer['attempts']} attempts"
+        attempts = f"{answer['attempts']} {'attempt' if answer['attempts'] == 1 else 'attempts'}"
+        return f"delivered by {channel} in {answer['duration_seconds']:6.2f} s, {attempts}"
     return f"[red]{escape(str(outcome or answer.get('detail')))}[/] {escape(str(answer.get('reason') or ''))}"
 
 

@@ -62,7 +62,7 @@ async def _generate(url: str, body: dict[str, Any], *, as_json: bool) -> dict[st
 async def _watch(service: ServiceClient, generation: dict[str, Any], *, is_quiet: bool) -> dict[str, Any]:
     """The generation when it has ended, with its lanes drawn meanwhile."""
     lanes = Lanes()
-    shown = nullcontext() if is_quiet else Live(lanes, console=err, refresh_per_second=10)
+    shown = nullcontext() if is_quiet or not err.is_terminal else Live(lanes, console=err, refresh_per_second=10)
     with shown:
         async for name, event in service.follow(generation["id"]):
             if name == "generation":

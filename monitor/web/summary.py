@@ -55,7 +55,7 @@ async def summarize(context: Context, window: timedelta) -> dict[str, Any]:
             "ratio": ratio(good, total),
             "interval": wilson_interval(good, total),
         },
-        "outcomes": {outcome: figures.outcomes.get(outcome, 0) for outcome in Outcome},
+        "outcomes": {outcome.value: figures.outcomes.get(outcome, 0) for outcome in Outcome},
         "channels": {
             "sse": _channel(figures, Channel.SSE, good),
             "polling": _channel(figures, Channel.POLLING, good)
