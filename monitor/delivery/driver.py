@@ -3,22 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Final
+from functools import partial
+from typing import Concatenate, Final, ParamSpec
 
+from monitor.delivery.calls import Call
+from monitor.delivery.emitting import Emit, unharmed
 from monitor.delivery.errors import ChannelError
-from monitor.delivery.facts import (
-    CallResult,
-    Fact,
-    PollEnded,
-    PollingStarted,
-    PollStarted,
-    ResolveEnded,
-    StreamOpened,
-)
-from monitor.delivery.identity import new_span_id, traceparent
+from monitor.delivery.facts import PollEnded, PollingStarted, PollStarted, ResolveEnded, StreamOpened
 from monitor.delivery.model import (
     Channel,
-    ErrorKind,
     Failed,
     Handle,
     Pending,
@@ -30,35 +23,28 @@ from monitor.delivery.model import (
     Unresolved,
     Verdict,
 )
-from monitor.delivery.ports import (
-    Cursor,
-    Opened,
-    Provider,
-    Reply,
-    Seen,
-    StreamItem,
-)
+from monitor.delivery.ports import Cursor, Opened, Provider, Reply, Seen, StreamItem
 from monitor.delivery.race import Instruction, OpenStream, Poll, Race, Resolve
 from monitor.delivery.stream_facts import Connection
 
-_CLOSING_S: Final = 5.0
-"""How long a cancelled call may take to let go before it is left behind, loudly."""
+CLOSING_TRIES: Final = 5
+CLOSING_TRY_S: Final = 1.0
+"""A call that swallows its cancellation is cancelled again after so long; after so many it is left behind, loudly."""
 
 _logger = logging.getLogger(__name__)
+_Told = ParamSpec("_Told")
 
 
 class Delivery:
     """Drives one race to its verdict. Await `run` once; `cancel` may come at any time from the same loop."""
 
-    def __init__(
-        self, provider: Provider, handle: Handle, race: Race, trace: TraceContext, emit: Callable[[Fact], None]
-    ) -> None:
-        """`emit` takes each fact, at once, and must not raise."""
+    def __init__(self, provider: Provider, handle: Handle, race: Race, trace: TraceContext, emit: Emit) -> None:
+        """`emit` takes each fact, at once. If it raises, that is logged and the delivery goes on."""
         self._provider = provider
         self._handle = handle
         self._race = race
         self._trace = trace
-        self._emit = emit
+        self._emit = unharmed(emit)
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,20 +67,26 @@ class Delivery:
 
     def cancel(self) -> None:
         """The caller wants it no more; `run` returns soon. No effect after the end."""
-        self._race.cancel(self._loop.time())
+        self._tell(self._race.cancel)
         self._advance()
 
+    def _tell(self, told: Callable[Concatenate[float, _Told], None], *args: _Told.args, **kwargs: _Told.kwargs) -> None:
+        """Tell the race what happened now. `_advance` then does what follows from it."""
+        try:
+            told(self._loop.time(), *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - told as the outcome, and logged
+            self._crash(error)
+
     def _advance(self) -> None:
-        """Do what is due, and set the one timer. A bug in here ends the delivery as crashed, never in silence."""
+        """Do what is due, and set the one timer."""
         if self._over.done():
             return
+        now_s = self._loop.time()
         try:
-            now_s = self._loop.time()
             for instruction in self._race.tick(now_s):
-                self._spawn(self._attempt(instruction, now_s))
-        except Exception as error:
-            _logger.exception("the race crashed; trace %s", self._trace.trace_id)
-            self._race.cancel(self._loop.time(), Reason.CRASHED, type(error).__name__)
+                self._spawn(self._begin(instruction, now_s))
+        except Exception as error:  # noqa: BLE001 - told as the outcome, and logged
+            self._crash(error)
         if self._timer is not None:
             self._timer.cancel()
         if self._race.verdict is None:
@@ -102,12 +94,17 @@ class Delivery:
         else:
             self._over.set_result(None)
 
+    def _crash(self, error: Exception) -> None:
+        """A bug in the race ends the delivery as crashed, never in silence."""
+        _logger.error("the race crashed; trace %s", self._trace.trace_id, exc_info=error)
+        self._race.cancel(self._loop.time(), Reason.CRASHED, type(error).__name__)
+
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _attempt(self, instruction: Instruction, now_s: float) -> Coroutine[None, None, None]:
+    def _begin(self, instruction: Instruction, now_s: float) -> Coroutine[None, None, None]:
         match instruction:
             case OpenStream(number):
                 return self._stream(number, now_s)
@@ -116,77 +113,54 @@ class Delivery:
             case Resolve(file_id, number):
                 return self._resolve(file_id, number)
 
+    async def _stream(self, number: int, started_at_s: float) -> None:
+        call = Call(Stage.SUBSCRIBE, self._trace, started_at_s)
+        connection = Connection(number, started_at_s, call.span_id)
+        notify = partial(self._on_item, connection)
+        try:
+            with call:
+                await self._provider.subscribe(self._handle, self._cursor, notify, traceparent=call.traceparent)
+            self._tell(self._race.stream_ended, call.error, self._cursor.retry_s)
+        finally:
+            due_at_s = self._race.stream_due_at_s
+            self._emit(connection.ended(self._loop.time(), call.error, cancelled=call.is_cancelled, due_at_s=due_at_s))
+        self._advance()
+
+    def _on_item(self, connection: Connection, item: StreamItem) -> None:
+        now_s = self._loop.time()
+        if isinstance(item, Opened):
+            connection.opened_at_s, connection.status = now_s, item.status
+            self._emit(StreamOpened(now_s, connection.started_at_s, connection.number, item.status))
+            self._tell(self._race.stream_opened)
+            self._advance()
+            return
+        self._emit(connection.event(now_s, item))
+        if isinstance(item, Seen):
+            self._tell(self._race.saw, Channel.SSE, item.sighting)
+            self._advance()
+
+    async def _poll(self, attempt: int, started_at_s: float) -> None:
+        call = Call(Stage.POLL, self._trace, started_at_s)
+        self._announce_poll(attempt, started_at_s)
+        try:
+            with call:
+                call.reply = await self._provider.poll(self._handle, traceparent=call.traceparent)
+                if isinstance(call.reply.sighting, Unresolved):
+                    call.reply = await self._ask_for_url(call.reply.sighting.file_id, Channel.POLLING, attempt)
+        finally:
+            at_s = self._loop.time()
+            self._emit(PollEnded(at_s, started_at_s, call.span_id, attempt, call.result, call.status, call.detail))
+        if call.error is None:
+            self._tell(self._race.saw, Channel.POLLING, call.answer.sighting)
+        else:
+            self._tell(self._race.poll_failed, call.error)
+        self._advance()
+
     def _announce_poll(self, attempt: int, now_s: float) -> None:
         if attempt and not self._polling_announced:
             self._polling_announced = True
             self._emit(PollingStarted(now_s, self._race.polling_is_early))
         self._emit(PollStarted(now_s, attempt, self._race.policy.max_attempts))
-
-    async def _stream(self, number: int, started_at_s: float) -> None:
-        connection = Connection(number, started_at_s, new_span_id())
-        error: ChannelError | None = _crash(Stage.SUBSCRIBE)
-        cancelled = False
-        try:
-            await self._provider.subscribe(
-                self._handle,
-                self._cursor,
-                lambda item: self._on_item(connection, item),
-                traceparent=traceparent(self._trace, connection.span_id),
-            )
-            error = None
-        except ChannelError as failure:
-            error = failure
-        except asyncio.CancelledError:
-            cancelled = True
-            raise
-        except Exception:
-            _logger.exception("the stream of trace %s crashed", self._trace.trace_id)
-        finally:
-            now_s = self._loop.time()
-            if not cancelled:
-                self._race.stream_ended(now_s, error, self._cursor.retry_s)
-            self._emit(connection.ended(now_s, error, cancelled=cancelled, due_at_s=self._race.stream_due_at_s))
-            self._advance()
-
-    def _on_item(self, connection: "Connection", item: StreamItem) -> None:
-        now_s = self._loop.time()
-        if isinstance(item, Opened):
-            connection.opened_at_s, connection.status = now_s, item.status
-            self._emit(StreamOpened(now_s, connection.started_at_s, connection.number, item.status))
-            self._race.stream_opened(now_s)
-            self._advance()
-            return
-        self._emit(connection.event(now_s, item))
-        if isinstance(item, Seen):
-            self._race.saw(now_s, Channel.SSE, item.sighting)
-            self._advance()
-
-    async def _poll(self, attempt: int, started_at_s: float) -> None:
-        span_id = new_span_id()
-        result, reply, error = CallResult.CRASHED, None, None
-        self._announce_poll(attempt, started_at_s)
-        try:
-            reply = await self._provider.poll(self._handle, traceparent=traceparent(self._trace, span_id))
-            if isinstance(reply.sighting, Unresolved):
-                reply = await self._ask_for_url(reply.sighting.file_id, Channel.POLLING, attempt)
-            result = _result_of(reply.sighting)
-        except ChannelError as failure:
-            result, error = CallResult(failure.kind), failure
-        except asyncio.CancelledError:
-            result = CallResult.CANCELLED
-            raise
-        except Exception:
-            _logger.exception("attempt %d of trace %s crashed", attempt, self._trace.trace_id)
-        finally:
-            now_s = self._loop.time()
-            status, detail = _status_and_detail(reply, error)
-            self._emit(PollEnded(now_s, started_at_s, span_id, attempt, result, status, detail))
-            if result is not CallResult.CANCELLED:
-                if reply is not None and error is None and result is not CallResult.CRASHED:
-                    self._race.saw(now_s, Channel.POLLING, reply.sighting)
-                else:
-                    self._race.poll_failed(now_s, error or _crash(Stage.POLL))
-                self._advance()
 
     async def _resolve(self, file_id: str, number: int) -> None:
         retry_after_s: float | None = None
@@ -195,63 +169,33 @@ class Delivery:
             sighting = (await self._ask_for_url(file_id, Channel.SSE, number)).sighting
         except ChannelError as error:
             retry_after_s = error.retry_after_s
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            _logger.exception("a resolution of trace %s crashed", self._trace.trace_id)
-        now_s = self._loop.time()
         if isinstance(sighting, Ready | Failed):
-            self._race.saw(now_s, Channel.SSE, sighting)
+            self._tell(self._race.saw, Channel.SSE, sighting)
         else:
-            self._race.resolve_missed(now_s, file_id, retry_after_s)
+            self._tell(self._race.resolve_missed, file_id, retry_after_s)
         self._advance()
 
     async def _ask_for_url(self, file_id: str, channel: Channel, attempt: int) -> Reply:
-        """One resolution, with the fact of its end."""
-        span_id, started_at_s = new_span_id(), self._loop.time()
-        result, reply, error = CallResult.CRASHED, None, None
+        """One resolution, with the fact of its end. Raises ChannelError, also for a bug of ours."""
+        call = Call(Stage.RESOLVE, self._trace, self._loop.time())
         try:
-            reply = await self._provider.resolve(self._handle, file_id, traceparent=traceparent(self._trace, span_id))
-            result = _result_of(reply.sighting)
-        except ChannelError as failure:
-            result, error = CallResult(failure.kind), failure
-            raise
-        except asyncio.CancelledError:
-            result = CallResult.CANCELLED
-            raise
+            with call:
+                call.reply = await self._provider.resolve(self._handle, file_id, traceparent=call.traceparent)
         finally:
-            status, detail = _status_and_detail(reply, error)
-            now_s = self._loop.time()
-            self._emit(ResolveEnded(now_s, started_at_s, span_id, channel, attempt, result, status, detail))
-        return reply
+            at_s, started_at_s, result = self._loop.time(), call.started_at_s, call.result
+            self._emit(
+                ResolveEnded(at_s, started_at_s, call.span_id, channel, attempt, result, call.status, call.detail)
+            )
+        return call.answer
 
     async def _close_tasks(self) -> None:
-        """Cancel what still runs and wait for it; a call that will not let go cannot hold the caller up."""
-        tasks = set(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            _, stuck = await asyncio.wait(tasks, timeout=_CLOSING_S)
-            if stuck:
-                _logger.error("%d calls of trace %s ignore their cancellation", len(stuck), self._trace.trace_id)
-
-
-def _result_of(sighting: Sighting) -> CallResult:
-    match sighting:
-        case Ready():
-            return CallResult.READY
-        case Failed():
-            return CallResult.FAILED
-        case Pending() | Unresolved():
-            return CallResult.PENDING
-
-
-def _status_and_detail(reply: Reply | None, error: ChannelError | None) -> tuple[int | None, str | None]:
-    if error is not None:
-        return error.status, error.detail
-    return (None if reply is None else reply.status), None
-
-
-def _crash(stage: Stage) -> ChannelError:
-    """What the race is told of our own bug in a channel."""
-    return ChannelError(ErrorKind.CRASHED, stage, "a bug in this service; see its log")
+        """Cancel what still runs and wait for it; a call that will not let go cannot hold the caller up for long."""
+        running = set(self._tasks)
+        for _ in range(CLOSING_TRIES):
+            if not running:
+                return
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=CLOSING_TRY_S)
+        if running:
+            _logger.error("%d calls of trace %s ignore their cancellation", len(running), self._trace.trace_id)

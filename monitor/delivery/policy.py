@@ -1,5 +1,6 @@
 """When to poll and for how long to wait: grace, interval, attempts and window together."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,8 +24,9 @@ class Policy:
 
     def __post_init__(self) -> None:
         for field in ("interval_s", "window_s"):
-            if not getattr(self, field) > 0:
-                raise ValueError(f"{field.removesuffix('_s')} is {getattr(self, field)}; it must be over 0 seconds")
+            if not 0 < getattr(self, field) < math.inf:
+                name, found = field.removesuffix("_s"), getattr(self, field)
+                raise ValueError(f"{name} is {found}; it must be over 0 seconds, and finite")
         if not self.grace_s >= 0:
             raise ValueError(f"grace is {self.grace_s}; it must be 0 seconds or more")
         if self.max_attempts < 0:

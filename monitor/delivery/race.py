@@ -82,11 +82,12 @@ class Race:
 
     __slots__ = (
         "_attempts",
-        "_check_due",
+        "_check_due_at_s",
         "_early",
         "_failures",
         "_jitter",
         "_last_poll",
+        "_no_poll_before_s",
         "_opened_at_s",
         "_poll_due_at_s",
         "_polling_from_s",
@@ -124,7 +125,8 @@ class Race:
         self._streams = 0
         self._failures = 0
         self._opened_at_s = now_s
-        self._check_due = False
+        self._check_due_at_s = _NEVER
+        self._no_poll_before_s = now_s
         self._polling_from_s = started_at_s + policy.grace_s
         self._poll_due_at_s = self._polling_from_s
         self._early = False
@@ -151,19 +153,20 @@ class Race:
     @property
     def stream_due_at_s(self) -> float | None:
         """When the stream is opened again; None when it is open, or will not be."""
-        return self._stream_due_at_s if self._stream_due_at_s < _NEVER else None
+        return self._stream_due_at_s if self._stream_due_at_s < self.deadline_at_s else None
 
     @property
     def wake_at_s(self) -> float:
         """When `tick` next has something to say, if nothing happens before: the only timer a driver needs."""
         resolutions = (item.due_at_s for item in self._resolutions.values())
-        return min(self.deadline_at_s, self._stream_due_at_s, self._poll_due_at_s, *resolutions)
+        return min(self.deadline_at_s, self._stream_due_at_s, self._check_due_at_s, self._poll_due_at_s, *resolutions)
 
     def tick(self, now_s: float) -> list[Instruction]:
         """What to begin now. Nothing once the race is over; at the deadline it is."""
-        if self.verdict is None and (now_s >= self.deadline_at_s or self._is_hopeless):
-            self._expire(min(now_s, self.deadline_at_s))
-        if self.verdict is not None:
+        if self._is_over(now_s):
+            return []
+        if self._is_hopeless:
+            self._expire(now_s)
             return []
         return [*self._due_stream(now_s), *self._due_polls(now_s), *self._due_resolutions(now_s)]
 
@@ -171,10 +174,13 @@ class Race:
         """Events published from now on reach us. What was published before is gone: ask once, if the policy allows."""
         self._stream = _Stream.OPEN
         self._opened_at_s = now_s
-        self._check_due = self._check_due or self.policy.check_on_open
+        if self.policy.check_on_open:
+            self._check_due_at_s = max(now_s, self._no_poll_before_s)
 
     def stream_ended(self, now_s: float, error: ChannelError | None, retry_s: float | None = None) -> None:
         """The stream is closed: by its server (no error), or by a failure. `retry_s` is what its `retry:` said."""
+        if self.verdict is not None:
+            return
         stood = self._stream is _Stream.OPEN
         is_stable = stood and now_s - self._opened_at_s >= BACKOFF_CAP_S
         self._failures = 1 if is_stable else self._failures + 1
@@ -192,10 +198,7 @@ class Race:
         if channel is Channel.POLLING:
             self._polls_open -= 1
             self._last_poll = Reason.PENDING
-        if self.verdict is not None:
-            return
-        if now_s >= self.deadline_at_s:
-            self._expire(self.deadline_at_s)
+        if self._is_over(now_s):
             return
         match sighting:
             case Ready(asset):
@@ -208,13 +211,13 @@ class Race:
                 pass
 
     def poll_failed(self, now_s: float, error: ChannelError) -> None:
-        """A poll did not work. It never ends the race, but may say when, or that it is no use, to ask again."""
+        """A poll did not work. It never ends the race, but may say when, or that it is no use, to poll again."""
         self._polls_open -= 1
         self._last_poll = Reason(error.kind)
         if error.kind is ErrorKind.UNAUTHORIZED:
-            self._poll_due_at_s = _NEVER
-        elif error.retry_after_s is not None and self._poll_due_at_s < _NEVER:
-            self._poll_due_at_s = max(self._poll_due_at_s, self._slot_from(now_s + error.retry_after_s))
+            self._put_polls_off(_NEVER)
+        elif error.retry_after_s is not None:
+            self._put_polls_off(now_s + error.retry_after_s)
 
     def resolve_missed(self, now_s: float, file_id: str, retry_after_s: float | None = None) -> None:
         """The file that an event named has no URL yet, or could not be asked for: try again after a back-off."""
@@ -225,7 +228,7 @@ class Race:
 
     def cancel(self, now_s: float, reason: Reason = Reason.CALLER, detail: str | None = None) -> None:
         """Nobody wants the asset any more. No effect once the race is over."""
-        if self.verdict is None:
+        if not self._is_over(now_s):
             self._end(Outcome.CANCELLED, Channel.NONE, now_s, reason=reason, detail=detail)
 
     def _due_stream(self, now_s: float) -> list[Instruction]:
@@ -238,14 +241,16 @@ class Race:
 
     def _due_polls(self, now_s: float) -> list[Instruction]:
         due: list[Instruction] = []
-        if self._check_due:
-            self._check_due = False
+        if now_s >= self._check_due_at_s:
+            self._check_due_at_s = _NEVER
             due.append(Poll(0))
         if now_s >= self._poll_due_at_s:
             self._attempts += 1
             is_last = self._attempts >= self.policy.max_attempts
             self._poll_due_at_s = _NEVER if is_last else self._slot_from(math.nextafter(now_s, _NEVER))
             due.append(Poll(self._attempts))
+        if due and self._last_poll is Reason.NOT_POLLED:
+            self._last_poll = Reason.TIMEOUT  # until it answers
         self._polls_open += len(due)
         return due
 
@@ -260,16 +265,26 @@ class Race:
 
     def _slot_from(self, at_s: float) -> float:
         """The first instant of the poll grid at or after `at_s`. Polls stay on the grid, whatever delays them."""
+        if at_s == _NEVER:
+            return _NEVER
         interval_s = self.policy.interval_s
         slot = max(0, math.ceil((at_s - self._polling_from_s) / interval_s))
         slot_at_s = self._polling_from_s + slot * interval_s
         return slot_at_s if slot_at_s >= at_s else self._polling_from_s + (slot + 1) * interval_s
 
+    def _put_polls_off(self, until_s: float) -> None:
+        """No poll and no check before `until_s`, as the provider told."""
+        self._no_poll_before_s = max(self._no_poll_before_s, until_s)
+        self._check_due_at_s = max(self._check_due_at_s, until_s)
+        if self._poll_due_at_s < until_s:
+            self._poll_due_at_s = self._slot_from(until_s)
+
     def _poll_early(self, now_s: float) -> None:
-        is_waiting = self._attempts == 0 and now_s < self._poll_due_at_s < _NEVER
-        if self.policy.early_fallback and is_waiting and not self._early:
+        at_s = max(now_s, self._no_poll_before_s)
+        is_waiting = self._attempts == 0 and at_s < self._polling_from_s and self._poll_due_at_s < _NEVER
+        if self.policy.early_fallback and is_waiting:
             self._early = True
-            self._polling_from_s = self._poll_due_at_s = now_s
+            self._polling_from_s = self._poll_due_at_s = at_s
 
     def _reconnect_delay_s(self, error: ChannelError | None, retry_s: float | None) -> float:
         """Full jitter over an exponential back-off, on top of the server's `retry:`, and not before `Retry-After`."""
@@ -283,8 +298,14 @@ class Race:
     def _is_hopeless(self) -> bool:
         """Whether nothing is under way or planned that could still bring the asset."""
         resolving = any(not item.is_over for item in self._resolutions.values())
-        polling = self._polls_open > 0 or self._check_due or self._poll_due_at_s < _NEVER
+        polling = self._polls_open > 0 or min(self._check_due_at_s, self._poll_due_at_s) < self.deadline_at_s
         return self._stream is _Stream.DEAD and not polling and not resolving
+
+    def _is_over(self, now_s: float) -> bool:
+        """At the deadline the race is over, whoever is the first to notice, and however late."""
+        if self.verdict is None and now_s >= self.deadline_at_s:
+            self._expire(self.deadline_at_s)
+        return self.verdict is not None
 
     def _expire(self, now_s: float) -> None:
         self._end(Outcome.EXPIRED, Channel.NONE, now_s, reason=self._last_poll)

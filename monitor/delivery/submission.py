@@ -1,11 +1,11 @@
 """Asks the provider for the job, and asks again only where no job can have been made."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Final
 
+from monitor.delivery.emitting import Emit, unharmed
 from monitor.delivery.errors import ChannelError, GenerationRejected
-from monitor.delivery.facts import CreateEnded, Fact
+from monitor.delivery.facts import CreateEnded
 from monitor.delivery.identity import new_span_id, traceparent
 from monitor.delivery.model import ErrorKind, GenerationRequest, Handle, Reason, TraceContext
 from monitor.delivery.ports import Provider
@@ -21,14 +21,12 @@ MAX_WAIT_S: Final = 30.0
 """A provider that wants us to wait longer than this has refused."""
 
 
-async def submit(
-    provider: Provider, request: GenerationRequest, trace: TraceContext, emit: Callable[[Fact], None]
-) -> Handle:
+async def submit(provider: Provider, request: GenerationRequest, trace: TraceContext, emit: Emit) -> Handle:
     """The handle of the job. Raises GenerationRejected; its reason is `create_unknown` when there may be a job."""
     tries = 1
     while True:
         try:
-            return await _create(provider, request, tries, trace, emit)
+            return await _create(provider, request, tries, trace, unharmed(emit))
         except ChannelError as error:
             wait_s = retry_in_s(error, tries)
             if wait_s is None:
@@ -49,7 +47,7 @@ def retry_in_s(error: ChannelError, tries: int) -> float | None:
 
 
 async def _create(
-    provider: Provider, request: GenerationRequest, tries: int, trace: TraceContext, emit: Callable[[Fact], None]
+    provider: Provider, request: GenerationRequest, tries: int, trace: TraceContext, emit: Emit
 ) -> Handle:
     """One try, with the fact of its end."""
     loop = asyncio.get_running_loop()

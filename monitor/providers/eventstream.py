@@ -55,9 +55,9 @@ class EventStreamDecoder:
         return events
 
     def _without_byte_order_mark(self, chunk: bytes) -> bytes:
-        """`chunk` after the one mark a stream may begin with, or nothing while the mark is still arriving."""
+        """`chunk` after the one mark a stream may begin with, or nothing while the stream is no more than that."""
         start = (self._start or b"") + chunk
-        if len(start) < len(_BYTE_ORDER_MARK) and _BYTE_ORDER_MARK.startswith(start):
+        if _BYTE_ORDER_MARK.startswith(start):
             self._start = start
             return b""
         self._start = None

@@ -146,6 +146,7 @@ def test_lf_after_a_cr_of_the_chunk_before_is_no_line_of_its_own() -> None:
 def test_only_one_lf_after_a_cr_is_swallowed() -> None:
     decoder = EventStreamDecoder()
     assert [decoder.feed(part) for part in (b"data: a\r", b"\n", b"\n")] == [[], [], messages("a")]
+    assert [decoder.feed(part) for part in (b"data: b\r", b"\n\n")] == [[], messages("b")]
 
 
 @pytest.mark.parametrize("cut", range(1, 4))
@@ -199,6 +200,7 @@ RETRIES = {
     "digits of other scripts leave it": ("retry: 4\nretry: \u0665\nretry: \uff15\nretry: \u00b2\n".encode(), 4),
     "another name leaves it": (b"retry: 4\nRetry: 5\nretry : 6\n", 4),
     "the longest": (b"retry: " + b"9" * 15 + b"\n", 10**15 - 1),
+    "as long, and not capped": (b"retry: 123456789012345\n", 123456789012345),
     "longer is capped": (b"retry: 1" + b"0" * 15 + b"\n", 10**15 - 1),
     "ten thousand digits": (b"retry: " + b"9" * 10_000 + b"\n", 10**15 - 1),
     "ten thousand zeros": (b"retry: " + b"0" * 10_000 + b"\n", 0),
@@ -286,7 +288,7 @@ def test_oversized_event_is_counted_once_and_before_its_end() -> None:
     assert decoder.skipped_events == 1
     decoder.feed(b"er\ndata: much too long\ndata")
     assert decoder.skipped_events == 1
-    decoder.feed(b"\n\ndata: much too long")
+    decoder.feed(b"\n\ndata: 1\ndata:")
     assert decoder.skipped_events == 2
 
 

@@ -1,0 +1,1 @@
+"""Runnable measurements: `python -m benchmarks`. Each is a ratio in one run against a bare client."""

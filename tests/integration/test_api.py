@@ -1,0 +1,342 @@
+"""The HTTP API as its callers meet it: over real sockets, with the simulated provider behind."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from openapi_spec_validator import validate
+
+from monitor.providers.eventstream import EventStreamDecoder, ServerSentEvent
+from monitor.simulator.config import SimulatorConfig
+from monitor.web.access import hash_token
+from monitor.web.openapi import build_openapi
+from tests.serving import Running, running
+
+QUICKLY = SimulatorConfig(fixed_render_s=0.15, heartbeat_s=0.2)
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest_asyncio.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(tmp_path, QUICKLY, server={"max_in_flight": 3, "max_body_bytes": 2048}) as service:
+        yield service
+
+
+async def _send(service: Running, method: str, path: str, **options: Any) -> tuple[int, Any, Any]:
+    async with service.http.request(method, service.url + path, **options) as response:
+        is_json = "json" in response.content_type
+        return response.status, await (response.json(content_type=None) if is_json else response.text()), response
+
+
+async def test_accepted_with_a_location_that_can_be_read(service: Running) -> None:
+    status, body, response = await _send(service, "POST", "/v1/generations", json={"prompt": "a fox"})
+    assert status == 202
+    assert body["state"] in ("accepted", "submitted")
+    assert response.headers["Location"] == f"/v1/generations/{body['id']}"
+    status, again, _ = await _send(service, "GET", response.headers["Location"])
+    assert (status, again["id"]) == (200, body["id"])
+
+
+async def test_prefer_wait_answers_with_the_result(service: Running) -> None:
+    status, body, response = await _send(
+        service, "POST", "/v1/generations", json={"prompt": "a fox"}, headers={"Prefer": "respond-async, wait=30"}
+    )
+    assert (status, body["outcome"], body["channel"]) == (200, "delivered", "sse")
+    assert response.headers["Preference-Applied"] == "wait=30"
+    async with service.http.get(body["asset"]["url"]) as asset:
+        assert (await asset.read()).startswith(b"\x89PNG")
+
+
+async def test_prefer_wait_that_is_too_short_answers_as_it_stands(service: Running) -> None:
+    prompt = {"prompt": "a fox [render:5]"}
+    status, body, _ = await _send(service, "POST", "/v1/generations", json=prompt, headers={"Prefer": "wait=0"})
+    assert (status, body["outcome"]) == (202, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "prompt"),
+        ({"prompt": ""}, "prompt"),
+        ({"prompt": 7}, "prompt"),
+        ({"prompt": "x", "sise": 1}, "sise"),
+        ({"prompt": "x", "kind": "audio"}, "kind"),
+        ({"prompt": "x", "provider": "nobody"}, "provider"),
+        ({"prompt": "x", "model": "dall-e"}, "model"),
+        ({"prompt": "x", "params": [1]}, "params"),
+        ([1], "body"),
+    ],
+)
+async def test_a_wrong_field_is_named(service: Running, body: Any, field: str) -> None:
+    status, problem, response = await _send(service, "POST", "/v1/generations", json=body)
+    assert status == 422
+    assert response.content_type == "application/problem+json"
+    assert field in [item["field"] for item in problem["errors"]]
+    assert field in problem["detail"]
+
+
+async def test_a_prompt_over_the_limit_is_told_the_limit(tmp_path: Path) -> None:
+    async with running(tmp_path, QUICKLY, server={"max_prompt_chars": 10}) as service:
+        status, problem, _ = await _send(service, "POST", "/v1/generations", json={"prompt": "x" * 11})
+    assert status == 422
+    assert "11 characters; at most 10" in problem["detail"]
+
+
+async def test_rubbish_is_answered_with_problems(service: Running) -> None:
+    cases: list[tuple[int, str, str, dict[str, Any]]] = [
+        (400, "POST", "/v1/generations", {"data": b"{not json", "headers": JSON}),
+        (400, "POST", "/v1/generations", {"data": b"[" * 2000, "headers": JSON}),
+        (413, "POST", "/v1/generations", {"data": b'{"prompt": "%s"}' % (b"x" * 4096), "headers": JSON}),
+        (415, "POST", "/v1/generations", {"data": b"prompt=x", "headers": {"Content-Type": "text/plain"}}),
+        (400, "POST", "/v1/generations", {"json": {"prompt": "x"}, "headers": {"Idempotency-Key": "a b"}}),
+        (405, "PUT", "/v1/generations", {}),
+        (404, "GET", "/v1/nothing", {}),
+        (404, "GET", "/v1/generations/nobody", {}),
+        (404, "DELETE", "/v1/generations/nobody", {}),
+        (404, "GET", "/v1/generations/nobody/events", {}),
+        (404, "GET", "/generations/nobody", {}),
+        (422, "GET", "/v1/generations?outcome=great", {}),
+        (422, "GET", "/v1/generations?limit=0", {}),
+        (422, "GET", "/v1/generations?colour=red", {}),
+        (422, "GET", "/v1/summary?window=yesterday", {}),
+        (422, "GET", "/v1/summary?window=0s", {}),
+    ]
+    for expected, method, path, options in cases:
+        status, problem, response = await _send(service, method, path, **options)
+        assert status == expected, (method, path, problem)
+        assert response.content_type == "application/problem+json"
+        assert problem["detail"], (method, path)
+
+
+async def test_an_unknown_parameter_is_refused_before_anything_is_sent(service: Running) -> None:
+    answer = await service.generate("a fox", params={"width": 512, "colour": "red"})
+    assert (answer["outcome"], answer["reason"]) == ("rejected", "rejected")
+    assert "colour" in answer["detail"]
+    assert (await service.provider("/-/counts"))["creates"] == 0
+
+
+async def test_the_same_key_repeats_the_answer_and_not_the_generation(service: Running) -> None:
+    headers = {"Idempotency-Key": "order-1"}
+    asked = [_send(service, "POST", "/v1/generations", json={"prompt": "a fox"}, headers=headers) for _ in range(3)]
+    answers = await asyncio.gather(*asked)
+    assert len({body["id"] for _, body, _ in answers}) == 1
+    assert sorted(response.headers.get("Idempotent-Replayed", "") for _, _, response in answers) == ["", "true", "true"]
+    status, problem, _ = await _send(service, "POST", "/v1/generations", json={"prompt": "another"}, headers=headers)
+    assert status == 422
+    assert "order-1" in problem["detail"]
+    assert (await service.provider("/-/counts"))["creates"] == 1
+
+
+async def test_over_the_limit_is_refused_early(service: Running) -> None:
+    asked = [_send(service, "POST", "/v1/generations", json={"prompt": "a fox [render:3]"}) for _ in range(4)]
+    answers = await asyncio.gather(*asked)
+    assert sorted(status for status, _, _ in answers) == [202, 202, 202, 429]
+    refused = next(response for status, _, response in answers if status == 429)
+    assert int(refused.headers["Retry-After"]) > 0
+
+
+async def test_a_cancelled_generation_ends_and_closes_its_stream(service: Running) -> None:
+    _, body, _ = await _send(service, "POST", "/v1/generations", json={"prompt": "a fox [render:20]"})
+    status, cancelled, _ = await _send(service, "DELETE", f"/v1/generations/{body['id']}")
+    assert (status, cancelled["outcome"], cancelled["reason"]) == (200, "cancelled", "caller")
+    for _ in range(100):
+        if not (await service.provider("/-/counts"))["streams_open"]:
+            break
+        await asyncio.sleep(0.02)
+    else:
+        pytest.fail("the stream stayed open")
+    status, again, _ = await _send(service, "DELETE", f"/v1/generations/{body['id']}")
+    assert (status, again["outcome"]) == (200, "cancelled")
+
+
+async def test_a_caller_who_goes_does_not_take_the_generation_along(service: Running) -> None:
+    with pytest.raises(TimeoutError):
+        await service.http.post(
+            f"{service.url}/v1/generations",
+            json={"prompt": "a fox [render:0.5]"},
+            headers={"Prefer": "wait=30"},
+            timeout=aiohttp.ClientTimeout(total=0.2),
+        )
+    for _ in range(200):
+        items = (await service.get("/v1/generations"))["items"]
+        if items and items[0]["state"] == "ended":
+            break
+        await asyncio.sleep(0.02)
+    assert items[0]["outcome"] == "delivered"
+
+
+async def _events(service: Running, generation_id: str, after: str = "") -> tuple[int, list[ServerSentEvent]]:
+    headers = {"Last-Event-ID": after} if after else {}
+    async with service.http.get(f"{service.url}/v1/generations/{generation_id}/events", headers=headers) as response:
+        return response.status, EventStreamDecoder().feed(await response.read())
+
+
+async def test_events_tell_the_timeline_and_the_end_and_can_be_resumed(service: Running) -> None:
+    _, body, _ = await _send(service, "POST", "/v1/generations", json={"prompt": "a fox [render:0.6]"})
+    status, live = await _events(service, body["id"])
+    assert status == 200
+    assert [event.id for event in live] == [str(number) for number in range(1, len(live) + 1)]
+    assert live[-1].event == "generation"
+    assert live[-2].event == "ended"
+    assert "sse_opened" in [event.event for event in live]
+    _, later = await _events(service, body["id"])
+    assert [event.event for event in later] == [event.event for event in live]
+    _, resumed = await _events(service, body["id"], after=live[2].id)
+    assert [event.id for event in resumed] == [event.id for event in live[3:]]
+    assert await _events(service, body["id"], after=live[-1].id) == (204, [])
+
+
+async def test_pages_go_on_where_the_last_ended_and_filters_hold(service: Running) -> None:
+    for prompt in ("a", "b", "c [fault:task_error]"):
+        await service.generate(prompt)
+    first = await service.get("/v1/generations?limit=2")
+    second = await service.get(f"/v1/generations?limit=2&cursor={first['next']}")
+    assert len(first["items"]) == 2
+    assert len(second["items"]) == 1
+    assert second["next"] is None
+    delivered = await service.get("/v1/generations?outcome=delivered&channel=sse&provider=superduperai&origin=api")
+    assert len(delivered["items"]) == 2
+    assert (await service.get("/v1/generations?outcome=expired"))["items"] == []
+
+
+async def test_the_summary_counts_what_was_delivered_by_which_channel(service: Running) -> None:
+    empty = await service.get("/v1/summary")
+    assert empty["delivery"] == {"good": 0, "total": 0, "ratio": None, "interval": None}
+    await service.generate("a fox")
+    await service.generate("a fox [fault:early]")
+    await service.generate("a fox [fault:task_error]")
+    summary = await service.get("/v1/summary?window=15m")
+    assert summary["window_seconds"] == 900
+    assert summary["delivery"]["good"] == summary["delivery"]["total"] == 2
+    assert summary["delivery"]["interval"][0] < 1
+    assert summary["outcomes"]["provider_failed"] == 1
+    assert [summary["channels"][name]["won"] for name in ("sse", "polling")] == [1, 1]
+    assert [summary["channels"][name]["share"] for name in ("sse", "polling")] == [0.5, 0.5]
+    assert summary["channels"]["sse"]["latency_seconds"]["p50"] is not None
+
+
+async def test_the_pass_through_tells_the_providers_errors_apart(service: Running) -> None:
+    answer = await service.generate("a fox")
+    file_id = answer["asset"]["file_id"]
+    status, file, _ = await _send(service, "GET", f"/api/file/{file_id}")
+    assert (status, file["id"]) == (200, file_id)
+    assert (await _send(service, "GET", "/api/file/00000000-0000-4000-8000-000000000000"))[0] == 404
+    assert (await _send(service, "GET", "/api/project/..%2Fuser%2Fme"))[0] == 404
+    assert (await _send(service, "GET", f"/api/file/{file_id}?provider=nobody"))[0] == 404
+    await _send(service, "POST", "/v1/generations", json={"prompt": "a fox [fault:poll_500_always]"})
+    while not (jobs := (await service.provider("/-/jobs?limit=1"))["jobs"]) or jobs[0]["id"] == file_id:
+        await asyncio.sleep(0.02)
+    status, problem, _ = await _send(service, "GET", f"/api/file/{jobs[0]['id']}")
+    assert (status, problem["provider_status"]) == (502, 500)
+
+
+async def test_a_provider_that_refuses_the_token_shows_as_401(tmp_path: Path) -> None:
+    async with running(tmp_path, QUICKLY, provider={"token": "wrong"}) as service:
+        status, problem, _ = await _send(service, "GET", "/api/file/abc")
+        assert (status, problem["kind"]) == (401, "unauthorized")
+        answer = await service.generate("a fox")
+    assert (answer["outcome"], answer["reason"]) == ("rejected", "unauthorized")
+
+
+async def test_the_pages_show_what_happened_and_escape_it(service: Running) -> None:
+    answer = await service.generate("a fox")
+    for path in ("/", f"/generations/{answer['id']}"):
+        status, page, response = await _send(service, "GET", path)
+        assert status == 200
+        assert "delivered" in page
+        assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    status, style, _ = await _send(service, "GET", "/static/status.css")
+    assert (status, "--sse" in style) == (200, True)
+
+
+async def test_healthy_and_ready(service: Running) -> None:
+    assert (await _send(service, "GET", "/-/healthy"))[0] == 200
+    assert (await _send(service, "GET", "/-/ready"))[0] == 200
+
+
+async def test_openapi_is_valid_and_names_every_route(service: Running) -> None:
+    document = await service.get("/openapi.json")
+    validate(document)
+    assert document["components"]["schemas"]["Generation"]["required"]
+
+
+def test_openapi_has_the_routes_that_there_are() -> None:
+    from monitor.web import api, operations, pages, pass_through, summary
+
+    rooms = (api, summary, operations, pass_through, pages)
+    served = {(route.method.lower(), route.path) for room in rooms for route in room.routes}  # type: ignore[attr-defined]
+    methods = ("get", "post", "put", "delete")
+    told = {(name, path) for path, item in build_openapi()["paths"].items() for name in item if name in methods}
+    assert served == told
+
+
+@pytest_asyncio.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[Running]:
+    tokens = [
+        {"name": "reader", "scopes": ["read"], "sha256": hash_token("token-r")},
+        {"name": "maker", "scopes": ["generate", "read"], "sha256": hash_token("token-g")},
+        {"name": "boss", "scopes": ["admin"], "sha256": hash_token("token-a")},
+    ]
+    async with running(tmp_path, QUICKLY, tokens=tokens) as service:
+        yield service
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def test_tokens_open_what_their_scopes_say_and_nothing_else(guarded: Running) -> None:
+    body = {"json": {"prompt": "a fox"}}
+    cases: list[tuple[int, str, str, str | None, dict[str, Any]]] = [
+        (401, "GET", "/v1/generations", None, {}),
+        (401, "GET", "/v1/generations", "wrong", {}),
+        (200, "GET", "/v1/generations", "token-r", {}),
+        (403, "POST", "/v1/generations", "token-r", body),
+        (202, "POST", "/v1/generations", "token-g", body),
+        (202, "POST", "/v1/generations", "token-a", body),
+        (401, "GET", "/metrics", None, {}),
+        (200, "GET", "/metrics", "token-r", {}),
+        (401, "GET", "/", None, {}),
+        (401, "GET", "/api/file/x", None, {}),
+        (200, "GET", "/-/healthy", None, {}),
+        (200, "GET", "/-/ready", None, {}),
+    ]
+    for expected, method, path, token, options in cases:
+        headers = _bearer(token) if token else {}
+        status, _, response = await _send(guarded, method, path, headers=headers, **options)
+        assert status == expected, (method, path, token)
+        if status == 401:
+            assert "WWW-Authenticate" in response.headers
+
+
+async def test_a_browser_may_give_the_token_as_its_password_but_only_to_read(guarded: Running) -> None:
+    basic = {"Authorization": "Basic " + base64.b64encode(b"anybody:token-a").decode()}
+    assert (await _send(guarded, "GET", "/", headers=basic))[0] == 200
+    assert (await _send(guarded, "POST", "/v1/generations", headers=basic, json={"prompt": "x"}))[0] == 401
+
+
+async def test_without_tokens_other_names_and_other_sites_are_refused(service: Running) -> None:
+    assert (await _send(service, "GET", "/", headers={"Host": "evil.example"}))[0] == 403
+    elsewhere = {"Origin": "https://evil.example"}
+    assert (await _send(service, "POST", "/v1/generations", headers=elsewhere, json={"prompt": "x"}))[0] == 403
+
+
+async def test_the_callers_trace_goes_on_to_the_provider(service: Running) -> None:
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    headers = {"traceparent": f"00-{trace_id}-b7ad6b7169203331-01", "Prefer": "wait=30"}
+    _, body, _ = await _send(service, "POST", "/v1/generations", json={"prompt": "a fox"}, headers=headers)
+    assert body["trace_id"] == trace_id
+    truth = await service.provider(f"/-/jobs/{body['asset']['file_id']}")
+    assert truth["traceparent"].split("-")[1] == trace_id
+
+
+@pytest.mark.parametrize(("kind", "flow"), [("image", "project"), ("video", "file"), ("video", "project")])
+async def test_every_kind_and_flow_is_delivered(service: Running, kind: str, flow: str) -> None:
+    answer = await service.generate("a fox", kind=kind, flow=flow)
+    assert (answer["outcome"], answer["channel"]) == ("delivered", "sse")
+    assert answer["asset"]["kind"] == kind
