@@ -162,6 +162,7 @@ async def test_a_caller_who_goes_does_not_take_the_generation_along(service: Run
             headers={"Prefer": "wait=30"},
             timeout=aiohttp.ClientTimeout(total=0.2),
         )
+    items: list[dict[str, Any]] = []
     for _ in range(200):
         items = (await service.get("/v1/generations"))["items"]
         if items and items[0]["state"] == "ended":
@@ -269,7 +270,7 @@ def test_openapi_has_the_routes_that_there_are() -> None:
     from monitor.web import api, operations, pages, pass_through, summary
 
     rooms = (api, summary, operations, pass_through, pages)
-    served = {(route.method.lower(), route.path) for room in rooms for route in room.routes}  # type: ignore[attr-defined]
+    served = {(route.method.lower(), route.path) for room in rooms for route in room.routes}
     methods = ("get", "post", "put", "delete")
     told = {(name, path) for path, item in build_openapi()["paths"].items() for name in item if name in methods}
     assert served == told

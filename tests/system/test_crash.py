@@ -85,6 +85,7 @@ async def _all(http: aiohttp.ClientSession, url: str) -> list[dict[str, Any]]:
 
 
 async def _until_ended(http: aiohttp.ClientSession, url: str, number: int) -> list[dict[str, Any]]:
+    generations: list[dict[str, Any]] = []
     for _ in range(600):
         generations = await _all(http, url)
         if len(generations) == number and all(item["state"] == "ended" for item in generations):

@@ -9,14 +9,17 @@ from monitor.delivery.policy import FIXED, Policy
 
 
 def test_fixed_is_the_documents_policy() -> None:
-    assert FIXED == Policy(
-        name="fixed",
-        grace_s=10.0,
-        interval_s=10.0,
-        max_attempts=6,
-        window_s=75.0,
-        early_fallback=False,
-        check_on_open=False,
+    assert (
+        Policy(
+            name="fixed",
+            grace_s=10.0,
+            interval_s=10.0,
+            max_attempts=6,
+            window_s=75.0,
+            early_fallback=False,
+            check_on_open=False,
+        )
+        == FIXED
     )
 
 
