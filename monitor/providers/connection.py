@@ -1,7 +1,8 @@
 """One connection to a provider's event stream: opened, checked, decoded, closed."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable
 from typing import Final
 
 import aiohttp
@@ -9,23 +10,27 @@ import aiohttp
 from monitor.delivery.errors import ChannelError
 from monitor.delivery.model import ErrorKind, Stage
 from monitor.delivery.ports import Cursor, Heartbeat, Malformed, Notify, Opened, StreamItem
-from monitor.providers.error_table import error_of_failure
+from monitor.providers.error_table import FAILURES, error_of_failure, shorten
 from monitor.providers.eventstream import EventStreamDecoder, ServerSentEvent
 from monitor.providers.http import ProviderHttp
 
 MAX_RETRY_S: Final = 3_600.0
+MAX_EVENTS_AT_ONCE: Final = 64
+"""So many events are handled before the loop is left to others: a chunk can hold more than a thousand."""
+_MAX_ID_CHARS: Final = 1_024
 _CONTENT_TYPE: Final = "text/event-stream"
-_HEADERS: Final = {"Accept": _CONTENT_TYPE, "Cache-Control": "no-store"}
+_HEADERS: Final = {
+    "Accept": _CONTENT_TYPE,
+    "Accept-Encoding": "identity",  # what compresses a stream on the way also holds it back
+    "Cache-Control": "no-store",
+}
+_UNSENDABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+Parse = Callable[[ServerSentEvent], StreamItem]
 
 
 async def listen(
-    http: ProviderHttp,
-    path: str,
-    cursor: Cursor,
-    notify: Notify,
-    parse: Callable[[ServerSentEvent], StreamItem],
-    *,
-    traceparent: str,
+    http: ProviderHttp, path: str, cursor: Cursor, notify: Notify, parse: Parse, *, traceparent: str
 ) -> None:
     """Hold one connection, and `notify` of what each event is, until the server ends it.
 
@@ -37,15 +42,13 @@ async def listen(
         _check_content_type(response)
         notify(Opened(response.status))
         await _read(response, cursor, notify, parse)
-    except (aiohttp.ClientError, OSError, TimeoutError) as failure:
+    except FAILURES as failure:
         raise _broken(failure, http.silence_limit_s) from failure
     finally:
         response.close()  # never wait for the rest of a stream that has no end
 
 
-async def _read(
-    response: aiohttp.ClientResponse, cursor: Cursor, notify: Notify, parse: Callable[[ServerSentEvent], StreamItem]
-) -> None:
+async def _read(response: aiohttp.ClientResponse, cursor: Cursor, notify: Notify, parse: Parse) -> None:
     decoder = EventStreamDecoder(last_event_id=cursor.last_event_id)
     comments = skipped = 0
     async for chunk in response.content.iter_any():
@@ -53,38 +56,35 @@ async def _read(
         if decoder.comments != comments:
             comments = decoder.comments
             notify(Heartbeat())
-        _notify_all(events, notify, parse)
         if decoder.skipped_events != skipped:
             notify(Malformed(f"{decoder.skipped_events - skipped} events were too large"))
             skipped = decoder.skipped_events
-        cursor.last_event_id = decoder.last_event_id
         if decoder.retry_ms is not None:
             cursor.retry_s = min(decoder.retry_ms / 1000, MAX_RETRY_S)
-        await asyncio.sleep(0)  # a stream that is always full leaves the loop to others between chunks
-
-
-def _notify_all(
-    events: Iterable[ServerSentEvent], notify: Notify, parse: Callable[[ServerSentEvent], StreamItem]
-) -> None:
-    for event in events:
-        notify(parse(event))
+        for number, event in enumerate(events, 1):
+            notify(parse(event))
+            if number % MAX_EVENTS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        cursor.last_event_id = decoder.last_event_id
+        await asyncio.sleep(0)  # reading what has already arrived does not yield by itself
 
 
 def _check_content_type(response: aiohttp.ClientResponse) -> None:
     if response.content_type.lower() != _CONTENT_TYPE:
-        detail = f"the content type is {response.content_type}, not {_CONTENT_TYPE}"
+        detail = shorten(f"the content type is {response.content_type}, not {_CONTENT_TYPE}")
         raise ChannelError(ErrorKind.MALFORMED, Stage.SUBSCRIBE, detail, status=response.status, retryable=False)
 
 
 def _resume(cursor: Cursor) -> dict[str, str]:
     """`Last-Event-ID`, when there is one that can stand in a header."""
     last = cursor.last_event_id
-    is_sendable = last and len(last) <= 1_024 and last.isprintable()
+    is_sendable = last and len(last) <= _MAX_ID_CHARS and not _UNSENDABLE.search(last)
     return {"Last-Event-ID": last} if is_sendable else {}
 
 
 def _broken(failure: BaseException, silence_limit_s: float) -> ChannelError:
+    """A stream that stood and is no more: it is not said that the provider could not be reached."""
     if isinstance(failure, TimeoutError):
         return ChannelError(ErrorKind.TIMEOUT, Stage.SUBSCRIBE, f"no byte for {silence_limit_s:g} s")
-    error = error_of_failure(Stage.SUBSCRIBE, failure, was_sent=True)
+    error = error_of_failure(Stage.SUBSCRIBE, failure)
     return ChannelError(error.kind, Stage.SUBSCRIBE, error.detail)

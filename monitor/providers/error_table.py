@@ -1,6 +1,5 @@
 """One table: what an HTTP status or a network failure means to us. Every adapter translates here, once."""
 
-import asyncio
 import math
 import re
 from collections.abc import Mapping
@@ -16,6 +15,13 @@ from monitor.delivery.errors import ChannelError
 from monitor.delivery.model import ErrorKind, Stage
 
 MAX_DETAIL_CHARS: Final = 300
+MAX_RETRY_AFTER_S: Final = 86_400.0
+"""Nothing here is waited for longer than a day, and sums of what a provider says must stay finite."""
+FAILURES: Final = (aiohttp.ClientError, OSError, TimeoutError, UnicodeError)
+"""Everything that aiohttp raises when the network, the peer or an address is at fault.
+
+`UnicodeError` is what resolving a host name raises that cannot be encoded, such as one with a label that is too long.
+"""
 
 _KINDS: Final = {
     HTTPStatus.UNAUTHORIZED: ErrorKind.UNAUTHORIZED,
@@ -26,65 +32,60 @@ _KINDS: Final = {
     HTTPStatus.CONFLICT: ErrorKind.CONFLICT,
     HTTPStatus.TOO_MANY_REQUESTS: ErrorKind.RATE_LIMITED,
 }
-_RETRYABLE: Final = {ErrorKind.UNAVAILABLE, ErrorKind.RATE_LIMITED, ErrorKind.TIMEOUT, ErrorKind.CONFLICT}
+_RETRYABLE: Final = frozenset(
+    {ErrorKind.UNAVAILABLE, ErrorKind.RATE_LIMITED, ErrorKind.TIMEOUT, ErrorKind.CONFLICT, ErrorKind.MALFORMED}
+)
+_NO_CONNECTION: Final = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.InvalidURL, UnicodeError)
+"""After these the request has surely not left this machine."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_QUERY: Final = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"']*")
+_QUERY: Final = re.compile(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]*", re.IGNORECASE)
+_SECONDS: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
 def error_of_status(stage: Stage, status: int, headers: Mapping[str, str], body: bytes) -> ChannelError:
     """What an answer that is no success means. `body` may hold the provider's words."""
-    if status in _KINDS:
-        kind = _KINDS[HTTPStatus(status)]
-    elif status >= 500:
-        kind = ErrorKind.UNAVAILABLE
-    else:
-        kind = ErrorKind.REJECTED
-    not_there_yet = kind is ErrorKind.NOT_FOUND and stage is not Stage.SUBSCRIBE
+    kind = _kind_of(status)
+    is_not_there_yet = kind is ErrorKind.NOT_FOUND and stage in (Stage.POLL, Stage.RESOLVE)
     return ChannelError(
         kind,
         stage,
         words_of(body) or f"HTTP {status}",
         status=status,
-        retryable=kind in _RETRYABLE or not_there_yet,
+        retryable=kind in _RETRYABLE or is_not_there_yet,
         retry_after_s=parse_retry_after(headers.get("Retry-After")) if status in (429, 503) else None,
-        may_have_effect=status >= 500,
+        may_have_effect=stage is Stage.CREATE and status >= 500,
     )
 
 
-def error_of_failure(stage: Stage, failure: BaseException, *, was_sent: bool) -> ChannelError:
-    """What a failure of the network means. `was_sent`: the request may have reached the provider.
-
-    The order matters: aiohttp's time-outs are connection errors too.
-    """
-    if isinstance(failure, aiohttp.ConnectionTimeoutError):
-        return ChannelError(ErrorKind.TIMEOUT, stage, "no connection in time")
-    if isinstance(failure, TimeoutError | asyncio.TimeoutError):
-        return ChannelError(ErrorKind.TIMEOUT, stage, "no answer in time", may_have_effect=was_sent)
-    if isinstance(failure, aiohttp.ClientConnectorError):
-        return ChannelError(ErrorKind.UNAVAILABLE, stage, _text(failure), connected=False)
-    if isinstance(failure, aiohttp.ClientConnectionError | OSError):
-        return ChannelError(ErrorKind.UNAVAILABLE, stage, _text(failure), connected=False, may_have_effect=was_sent)
-    if isinstance(failure, aiohttp.ClientPayloadError):
-        return ChannelError(
-            ErrorKind.UNAVAILABLE, stage, "the connection broke in the middle", may_have_effect=was_sent
-        )
-    return ChannelError(ErrorKind.MALFORMED, stage, _text(failure), may_have_effect=was_sent)
+def error_of_failure(stage: Stage, failure: BaseException) -> ChannelError:
+    """What a failure of the network means. A create call may have had its effect unless no connection stood."""
+    kind, detail = _network_kind(failure)
+    never_left = isinstance(failure, _NO_CONNECTION)
+    broke_before_headers = isinstance(failure, aiohttp.ClientConnectionError | OSError) and kind is not ErrorKind.TIMEOUT
+    return ChannelError(
+        kind,
+        stage,
+        detail,
+        retryable=kind in _RETRYABLE,
+        may_have_effect=stage is Stage.CREATE and not never_left,
+        connected=not (never_left or broke_before_headers),
+    )
 
 
 def malformed(stage: Stage, detail: str, status: int | None = None) -> ChannelError:
     """A success that cannot be understood."""
-    return ChannelError(ErrorKind.MALFORMED, stage, shorten(detail), status=status, may_have_effect=True)
+    return ChannelError(
+        ErrorKind.MALFORMED, stage, shorten(detail), status=status, may_have_effect=stage is Stage.CREATE
+    )
 
 
 def parse_retry_after(value: str | None) -> float | None:
     """Seconds of a `Retry-After` header (RFC 9110, section 10.2.3): a number, or a date; None if it is neither."""
     if value is None:
         return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        return _until(value)
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    text = value.strip()
+    seconds = float(text) if _SECONDS.fullmatch(text) else _seconds_until(text)
+    return None if seconds is None or math.isnan(seconds) else min(max(0.0, seconds), MAX_RETRY_AFTER_S)
 
 
 def words_of(body: bytes) -> str:
@@ -106,6 +107,27 @@ def shorten(text: str) -> str:
     return line if len(line) <= MAX_DETAIL_CHARS else line[: MAX_DETAIL_CHARS - 1] + "…"
 
 
+def _kind_of(status: int) -> ErrorKind:
+    if status >= 500:
+        return ErrorKind.UNAVAILABLE
+    return _KINDS[HTTPStatus(status)] if status in _KINDS else ErrorKind.REJECTED
+
+
+def _network_kind(failure: BaseException) -> tuple[ErrorKind, str]:
+    """The order matters: aiohttp's time-outs are connection errors too, and all of them are `OSError`s."""
+    match failure:
+        case aiohttp.ConnectionTimeoutError():
+            return ErrorKind.TIMEOUT, "no connection in time"
+        case TimeoutError():
+            return ErrorKind.TIMEOUT, "no answer in time"
+        case aiohttp.ClientConnectionError() | OSError():
+            return ErrorKind.UNAVAILABLE, _text(failure)
+        case aiohttp.ClientPayloadError():
+            return ErrorKind.UNAVAILABLE, "the connection broke in the middle"
+        case _:
+            return ErrorKind.MALFORMED, _text(failure)
+
+
 def _problem(item: Any) -> str:
     """One entry of FastAPI's validation errors."""
     if not isinstance(item, dict):
@@ -115,13 +137,13 @@ def _problem(item: Any) -> str:
     return f"{where}: {item.get('msg', item)}" if where else str(item.get("msg", item))
 
 
-def _until(date: str) -> float | None:
+def _seconds_until(date: str) -> float | None:
     try:
         at = parsedate_to_datetime(date)
-    except (ValueError, TypeError):
+        aware = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return (aware - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    aware = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0.0, (aware - datetime.now(UTC)).total_seconds())
 
 
 def _text(failure: BaseException) -> str:
