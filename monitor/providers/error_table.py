@@ -61,7 +61,9 @@ def error_of_failure(stage: Stage, failure: BaseException) -> ChannelError:
     """What a failure of the network means. A create call may have had its effect unless no connection stood."""
     kind, detail = _network_kind(failure)
     never_left = isinstance(failure, _NO_CONNECTION)
-    broke_before_headers = isinstance(failure, aiohttp.ClientConnectionError | OSError) and kind is not ErrorKind.TIMEOUT
+    broke_before_headers = (
+        isinstance(failure, aiohttp.ClientConnectionError | OSError) and kind is not ErrorKind.TIMEOUT
+    )
     return ChannelError(
         kind,
         stage,

@@ -10,8 +10,9 @@ from monitor.delivery.errors import ChannelError
 from monitor.delivery.model import ErrorKind, Flow, GenerationRequest, Handle, Kind, Stage
 from monitor.delivery.ports import Created, Cursor, Notify, Reply
 from monitor.providers.connection import listen
+from monitor.providers.error_table import shorten
 from monitor.providers.http import ProviderHttp
-from monitor.providers.superduper_models import Params, explain
+from monitor.providers.superduper_models import ImageParams, VideoParams, explain
 from monitor.providers.superduper_wire import is_id, parse_created, parse_event, parse_file, parse_project
 
 MAX_SEED: Final = 10**12
@@ -19,8 +20,9 @@ _CREATE_PATHS: Final = {
     (Flow.FILE, Kind.IMAGE): "file/generate-image",
     (Flow.FILE, Kind.VIDEO): "file/generate-video",
     (Flow.PROJECT, Kind.IMAGE): "project/image",
-    (Flow.PROJECT, Kind.VIDEO): "project/video",
 }
+"""There is none for a project's video: the provider's films are scripts, scenes and storyboards, not one asset."""
+_PARAMS: Final[dict[Kind, type[ImageParams | VideoParams]]] = {Kind.IMAGE: ImageParams, Kind.VIDEO: VideoParams}
 
 
 class SuperDuperProvider:
@@ -31,8 +33,11 @@ class SuperDuperProvider:
 
     async def create(self, request: GenerationRequest, *, tries: int, traceparent: str) -> Created:
         """See `Provider`. A first try keeps the caller's seed; a later one draws its own."""
+        path = _CREATE_PATHS.get((request.flow, request.kind))
+        if path is None:
+            raise _refusal(f"flow: a {request.kind} is made in the file flow; the project flow makes images")
         payload = orjson.dumps(build_payload(request, tries))
-        answer = await self._http.post(_CREATE_PATHS[request.flow, request.kind], payload, traceparent=traceparent)
+        answer = await self._http.post(path, payload, traceparent=traceparent)
         return Created(parse_created(answer.body, request.kind, request.flow, answer.status), answer.status)
 
     async def subscribe(self, handle: Handle, cursor: Cursor, notify: Notify, *, traceparent: str) -> None:
@@ -49,18 +54,14 @@ class SuperDuperProvider:
 
     async def poll(self, handle: Handle, *, traceparent: str) -> Reply:
         """See `Provider`."""
-        answer = await self._http.get(Stage.POLL, f"{handle.flow}/{handle.id}", traceparent=traceparent)
-        base_url = self._http.base_url
-        if handle.flow is Flow.PROJECT:
-            return Reply(parse_project(answer.body, handle, base_url, answer.status), answer.status)
-        sighting = parse_file(answer.body, handle, handle.id, base_url, Stage.POLL, answer.status)
-        return Reply(sighting, answer.status)
+        if handle.flow is Flow.FILE:
+            return await self._read_file(Stage.POLL, handle, handle.id, traceparent)
+        answer = await self._http.get(Stage.POLL, f"project/{handle.id}", traceparent=traceparent)
+        return Reply(parse_project(answer.body, handle, self._http.base_url, answer.status), answer.status)
 
     async def resolve(self, handle: Handle, file_id: str, *, traceparent: str) -> Reply:
         """See `Provider`."""
-        answer = await self._http.get(Stage.RESOLVE, f"file/{file_id}", traceparent=traceparent)
-        base_url = self._http.base_url
-        return Reply(parse_file(answer.body, handle, file_id, base_url, Stage.RESOLVE, answer.status), answer.status)
+        return await self._read_file(Stage.RESOLVE, handle, file_id, traceparent)
 
     async def fetch_raw(self, what: str, subject_id: str) -> bytes:
         """The provider's own JSON about a `file` or a `project`. Raises ChannelError."""
@@ -74,21 +75,30 @@ class SuperDuperProvider:
             raise ChannelError(ErrorKind.MALFORMED, Stage.POLL, detail, status=answer.status) from None
         return answer.body
 
+    async def _read_file(self, stage: Stage, handle: Handle, file_id: str, traceparent: str) -> Reply:
+        answer = await self._http.get(stage, f"file/{file_id}", traceparent=traceparent)
+        sighting = parse_file(answer.body, handle, file_id, self._http.base_url, stage, answer.status)
+        return Reply(sighting, answer.status)
+
 
 def build_payload(request: GenerationRequest, tries: int) -> dict[str, Any]:
     """The body of a create call. Only fields of the provider's schema: it silently ignores all others.
 
     Raises ChannelError when a parameter is not one of them, before anything is sent.
     """
+    model = _PARAMS[request.kind]
     try:
-        params = Params.model_validate(request.params).model_dump(exclude_none=True)
+        params = model.model_validate(request.params).model_dump(exclude_none=True)
     except ValidationError as error:
-        allowed = ", ".join(Params.model_fields)
-        detail = f"params: {explain(error)}; allowed are {allowed}"
-        raise ChannelError(ErrorKind.REJECTED, Stage.CREATE, detail, retryable=False) from None
+        raise _refusal(f"params: {shorten(explain(error))}; allowed are {', '.join(model.model_fields)}") from None
     if tries > 1 or "seed" not in params:
         params["seed"] = random.randrange(MAX_SEED)
     config = {"prompt": request.prompt, "generation_config_name": request.model, **params}
     if request.flow is Flow.FILE:
         return {"config": config}
     return {"type": "media", "template_name": None, "style_name": None, "config": config}
+
+
+def _refusal(detail: str) -> ChannelError:
+    """What this provider cannot make; it was not even asked."""
+    return ChannelError(ErrorKind.REJECTED, Stage.CREATE, detail, retryable=False)

@@ -3,9 +3,14 @@
 Sources of the rules: the provider's generated API client and captured replies.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+_Item = TypeVar("_Item")
+_Items = Annotated[tuple[_Item, ...], BeforeValidator(lambda value: () if value is None else value)]
+"""A list that may be null."""
 
 
 class _Reply(BaseModel):
@@ -28,21 +33,29 @@ class FileRead(_Reply):
     file_url: str | None = None
     file_id: str | None = None
     type: str | None = None
-    tasks: tuple[TaskRead, ...] = ()
+    tasks: _Items[TaskRead] = ()
 
 
 class DataRead(_Reply):
     """An item of a project: its value holds a direct URL, or a file id to resolve."""
 
+    id: str | None = None
+    type: str | None = None
+    project_id: str | None = None
     value: dict[str, Any] | None = None
+
+    def text(self, key: str) -> str | None:
+        """What the value says under `key`, if that is text."""
+        found = (self.value or {}).get(key)
+        return found if isinstance(found, str) else None
 
 
 class ProjectRead(_Reply):
     """A project with what it has made so far."""
 
     id: str
-    data: tuple[DataRead, ...] = ()
-    tasks: tuple[TaskRead, ...] = ()
+    data: _Items[DataRead] = ()
+    tasks: _Items[TaskRead] = ()
 
 
 class CreatedFile(_Reply):
@@ -50,7 +63,12 @@ class CreatedFile(_Reply):
 
     id: str | None = None
     file_id: str | None = Field(None, alias="fileId")
-    data: tuple[DataRead, ...] = ()
+    data: _Items[DataRead] = ()
+
+    def ids(self) -> Iterator[str]:
+        """Where the file's id may stand, the likeliest first."""
+        first = self.data[0] if self.data else DataRead()
+        yield from filter(None, (self.id, first.text("file_id"), first.id, self.file_id))
 
 
 class Event(_Reply):
@@ -64,9 +82,10 @@ class RenderProgress(_Reply):
     """How far a render is, from 0 to 100."""
 
     progress: float = Field(allow_inf_nan=False)
+    file_id: str | None = None
 
 
-class Params(BaseModel):
+class _Params(BaseModel):
     """The provider's own parameters of a create call that callers may set. Others it would silently ignore."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -74,14 +93,24 @@ class Params(BaseModel):
     negative_prompt: str | None = None
     width: int | None = Field(None, ge=1, le=16_384)
     height: int | None = Field(None, ge=1, le=16_384)
+    seed: int | None = Field(None, ge=0, le=2**63 - 1)
+    references: list[dict[str, Any]] | None = None
+
+
+class ImageParams(_Params):
+    """Of an image."""
+
     steps: int | None = Field(None, ge=1, le=1_000)
     shot_size: str | None = None
-    seed: int | None = Field(None, ge=0, le=2**63 - 1)
     style_name: str | None = None
+    entity_ids: list[str] | None = None
+
+
+class VideoParams(_Params):
+    """Of a video."""
+
     duration: float | None = Field(None, gt=0, le=3_600)
     aspect_ratio: str | None = None
-    entity_ids: list[str] | None = None
-    references: list[dict[str, Any]] | None = None
 
 
 def explain(error: ValidationError) -> str:

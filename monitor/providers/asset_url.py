@@ -1,0 +1,40 @@
+"""Decides whether a URL is a usable asset of a kind, and makes it absolute."""
+
+import re
+from typing import Any, Final
+from urllib.parse import urljoin
+
+from yarl import URL
+
+from monitor.delivery.model import Kind
+
+MAX_URL_CHARS: Final = 4_096
+_EXTENSIONS: Final = {
+    Kind.IMAGE: frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "svg", "avif"}),
+    Kind.VIDEO: frozenset({"mp4", "mov", "webm", "avi", "mkv"}),
+}
+_TELLS_NOTHING: Final = frozenset({None, "", "other"})
+_NOT_IN_A_URL: Final = re.compile(r"[\s\\\ufffd]")  # a replacement character stands for bytes that were broken
+
+
+def usable_url(url: Any, media_type: str | None, kind: Kind, base_url: str) -> str | None:
+    """`url` made absolute, if it is an asset of `kind`: by the file's type where that is told, else by extension.
+
+    Its text is otherwise left as it is: a signature may cover every character of it.
+    """
+    if not isinstance(url, str) or not 0 < len(url) <= MAX_URL_CHARS:
+        return None
+    if not url.isprintable() or _NOT_IN_A_URL.search(url):
+        return None
+    try:
+        parsed = URL(url)
+        if not (parsed.scheme and parsed.host):
+            url = urljoin(base_url, url)
+            parsed = URL(url)
+    except ValueError:
+        return None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        return None
+    is_told = media_type not in _TELLS_NOTHING
+    fits = media_type == kind if is_told else parsed.suffix.removeprefix(".").lower() in _EXTENSIONS[kind]
+    return url if fits else None
