@@ -1,7 +1,7 @@
 """The composition root: settings in, one aiohttp application out. Nothing else builds objects."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Final
@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from monitor.delivery.clock import Clock
 from monitor.delivery.errors import StoreUnavailable
+from monitor.delivery.ports import Observer
 from monitor.providers.http import open_provider_http
 from monitor.providers.superduper import SuperDuperProvider
 from monitor.runner import Lane, Runner
@@ -30,11 +31,18 @@ _logger = structlog.stdlib.get_logger(__name__)
 
 
 def build_app(
-    settings: Settings, *, clock: Clock | None = None, registry: CollectorRegistry | None = None
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    registry: CollectorRegistry | None = None,
+    observers: Sequence[Observer] = (),
 ) -> web.Application:
-    """Wire everything; open nothing. Safe to call many times in one process."""
+    """Wire everything; open nothing. Safe to call many times in one process.
+
+    `observers` hear every fact after the service's own; one that raises is counted and harms nothing.
+    """
     app = web.Application(middlewares=[problem_middleware], client_max_size=settings.server.max_body_bytes)
-    service = _Service(settings, clock or Clock(), build_telemetry(settings, registry))
+    service = _Service(settings, clock or Clock(), build_telemetry(settings, registry, observers))
     app.cleanup_ctx.append(service.run)
     app.on_shutdown.append(service.close_doors)
     for room in (api, summary, operations, pass_through, pages):

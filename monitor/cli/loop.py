@@ -10,7 +10,8 @@ _Result = TypeVar("_Result")
 
 
 def run(work: Coroutine[None, None, _Result]) -> _Result:
-    """Run `work` to its end, on uvloop where it exists."""
+    """Run `work` to its end, on uvloop where it exists, with as many open files as the system allows."""
+    _raise_file_limit()
     if sys.platform == "win32":
         return asyncio.run(work)
     try:
@@ -18,6 +19,16 @@ def run(work: Coroutine[None, None, _Result]) -> _Result:
     except ImportError:
         return asyncio.run(work)
     return uvloop.run(work)
+
+
+def _raise_file_limit() -> None:
+    """Each stream is an open file, and the usual soft limit is a thousand."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def until_told_to_stop() -> None:

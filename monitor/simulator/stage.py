@@ -1,6 +1,7 @@
 """The stage on which jobs play: their books, their channels, the clock, and the tasks that tell their stories."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -47,7 +48,7 @@ class Stage:
         """The render is done; status calls show it after `status_after_s` of scaled time."""
         now_s = self.now_s
         job.completed_at_ms = job.ms(now_s)
-        job.completed_monotonic_s = now_s
+        job.completed_monotonic_s = time.monotonic()
         job.status_ready_at_s = now_s + status_after_s * self.config.time_scale
 
     def fail(self, job: Job) -> None:

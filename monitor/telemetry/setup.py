@@ -1,7 +1,7 @@
 """Puts the observers together for the composition root."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,15 +43,17 @@ class Telemetry:
         await self.traces.close()
 
 
-def build_telemetry(settings: Settings, registry: CollectorRegistry | None = None) -> Telemetry:
-    """All observers, on a registry of their own."""
+def build_telemetry(
+    settings: Settings, registry: CollectorRegistry | None = None, more: Sequence[Observer] = ()
+) -> Telemetry:
+    """All observers, `more` behind our own; on a registry of their own unless one is given."""
     if registry is None:
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
     metrics = MetricsObserver(registry, settings.providers)
-    observers: list[Observer] = [metrics, LogObserver()]
+    observers: list[Observer] = [metrics, LogObserver(), *more]
     failures = build_metric(catalog.OBSERVER_FAILURES, registry)
     for observer in observers:
         failures.labels(type(observer).__name__)
