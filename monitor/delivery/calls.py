@@ -36,12 +36,11 @@ class Call:
         """A `CancelledError` that nobody asked for is a bug like any other: it must not silence a channel."""
         if isinstance(failure, ChannelError):
             self.error = failure
-        elif isinstance(failure, asyncio.CancelledError) and _is_asked_for():
-            self.is_cancelled = True
-            return False
-        elif isinstance(failure, Exception | asyncio.CancelledError):
+        elif isinstance(failure, Exception) or (isinstance(failure, asyncio.CancelledError) and not _is_asked_for()):
             _logger.error("a %s call of trace %s crashed", self.stage, self.trace.trace_id, exc_info=failure)
             self.error = ChannelError(ErrorKind.CRASHED, self.stage, "a bug in this service; see its log")
+        else:
+            self.is_cancelled = failure is not None
         return self.error is not None
 
     @property

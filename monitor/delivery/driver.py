@@ -191,11 +191,18 @@ class Delivery:
     async def _close_tasks(self) -> None:
         """Cancel what still runs and wait for it; a call that will not let go cannot hold the caller up for long."""
         running = set(self._tasks)
+        interruption: asyncio.CancelledError | None = None
         for _ in range(CLOSING_TRIES):
             if not running:
-                return
+                break
             for task in running:
                 task.cancel()
-            _, running = await asyncio.wait(running, timeout=CLOSING_TRY_S)
+            try:
+                await asyncio.wait(running, timeout=CLOSING_TRY_S)
+            except asyncio.CancelledError as error:
+                interruption = error  # told when all is closed
+            running = {task for task in running if not task.done()}
         if running:
             _logger.error("%d calls of trace %s ignore their cancellation", len(running), self._trace.trace_id)
+        if interruption is not None:
+            raise interruption

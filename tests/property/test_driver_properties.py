@@ -1,15 +1,28 @@
 """The driver on virtual time against random scripts: one verdict, every beginning has its end, nothing stays open."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.delivery.driver import Delivery
+from monitor.delivery.driver import CLOSING_TRY_S, Delivery
 from monitor.delivery.errors import ChannelError
-from monitor.delivery.facts import Fact, PollEnded, PollStarted, StreamEnded, StreamOpened
+from monitor.delivery.facts import (
+    CallResult,
+    Fact,
+    PollEnded,
+    PollingStarted,
+    PollStarted,
+    ResolveEnded,
+    StreamEnded,
+    StreamOpened,
+)
 from monitor.delivery.model import (
+    Channel,
     ErrorKind,
     Failed,
     Flow,
@@ -17,32 +30,49 @@ from monitor.delivery.model import (
     Kind,
     Outcome,
     Pending,
+    Ready,
+    Reason,
     Stage,
     TraceContext,
     Unresolved,
     Verdict,
 )
 from monitor.delivery.policy import Policy
-from monitor.delivery.ports import Foreign, Heartbeat, Malformed, Progress
+from monitor.delivery.ports import Cursor, Foreign, Heartbeat, Malformed, Notify, Progress, Seen, StreamItem
 from monitor.delivery.race import Race
 from monitor.testing.scripted_provider import Connection, Say, ScriptedProvider, ready
 from monitor.testing.virtual_time import VirtualTimeLoop
 
-POLICY = Policy(name="drawn", grace_s=2.0, interval_s=2.0, max_attempts=4, window_s=12.0)
 HANDLE = Handle(Flow.FILE, "f", Kind.IMAGE)
 TRACE = TraceContext("a" * 32, "b" * 16)
 
-_TIMES = st.sampled_from([0.0, 0.5, 1.0, 2.0, 4.0, 11.0, 12.0, 13.0, float("inf")])
+_POLICIES = st.builds(
+    Policy,
+    name=st.just("drawn"),
+    grace_s=st.just(2.0),
+    interval_s=st.just(2.0),
+    max_attempts=st.integers(0, 4),
+    window_s=st.just(12.0),
+    early_fallback=st.booleans(),
+    check_on_open=st.booleans(),
+)
+_TIMES = st.sampled_from([0.0, 0.5, 1.0, 2.0, 4.0, 10.0, 11.0, 12.0, 13.0, float("inf")])
 _FAILURES = st.one_of(
     st.builds(
-        ChannelError, st.sampled_from(list(ErrorKind)), st.just(Stage.POLL), st.just("x"), retryable=st.booleans()
+        ChannelError,
+        st.sampled_from(list(ErrorKind)),
+        st.just(Stage.POLL),
+        st.just("x"),
+        retryable=st.booleans(),
+        connected=st.booleans(),
+        retry_after_s=st.sampled_from([None, 0.0, 1.0, 3.0, 100.0]),
     ),
     st.builds(RuntimeError, st.just("a bug in a channel")),
 )
-_SIGHTINGS = st.sampled_from([Pending(), Pending(), ready(), Unresolved("g"), Failed("no")])
+_SIGHTINGS = st.sampled_from([Pending(), Pending(), ready("a"), ready("b"), Unresolved("g"), Failed("no")])
 _ITEMS = st.one_of(_SIGHTINGS, _FAILURES, st.sampled_from([Heartbeat(), Progress(0.5), Foreign(), Malformed("x")]))
 _ANSWERS = st.lists(st.builds(Say, _TIMES, st.one_of(_SIGHTINGS, _FAILURES)), min_size=1, max_size=4)
-_RESOLVED = st.sampled_from([Pending(), ready(), Failed("no")])
+_RESOLVED = st.sampled_from([Pending(), ready("c"), Failed("no")])
 _CONNECTIONS = st.builds(
     Connection,
     says=st.lists(st.builds(Say, _TIMES, _ITEMS), max_size=4),
@@ -50,61 +80,164 @@ _CONNECTIONS = st.builds(
     refusal=st.one_of(st.none(), st.none(), _FAILURES),
     stays_open=st.booleans(),
 )
+
+
+@dataclass(slots=True)
+class Stubborn(ScriptedProvider):
+    """Its first calls that are cancelled swallow that, and hang on. It notes when its streams brought a decision."""
+
+    swallows: int = 0
+    decided_at_s: list[float] = field(default_factory=list)
+
+    async def subscribe(self, handle: Handle, cursor: Cursor, notify: Notify, *, traceparent: str) -> None:
+        def note(item: StreamItem) -> None:
+            if isinstance(item, Seen) and isinstance(item.sighting, Ready | Failed):
+                self.decided_at_s.append(asyncio.get_running_loop().time())
+            notify(item)
+
+        await ScriptedProvider.subscribe(self, handle, cursor, note, traceparent=traceparent)
+
+    async def _play(self, call: str, script: Sequence[Say], traceparent: str) -> object:
+        try:
+            return await ScriptedProvider._play(self, call, script, traceparent)
+        except asyncio.CancelledError:
+            if self.swallows == 0:
+                raise
+            self.swallows -= 1
+            self.open_calls += 1
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                self.open_calls -= 1
+            raise
+
+
 _PROVIDERS = st.builds(
-    ScriptedProvider,
+    Stubborn,
     handle=st.just(HANDLE),
     connections=st.lists(_CONNECTIONS, min_size=1, max_size=4),
     polls=_ANSWERS,
     resolves=st.lists(st.builds(Say, _TIMES, st.one_of(_RESOLVED, _FAILURES)), min_size=1, max_size=3),
+    swallows=st.sampled_from([0, 0, 1]),
 )
 
 
-def _run(
-    provider: ScriptedProvider, cancel_at_s: float | None, *, from_outside: bool
-) -> tuple[Verdict | None, list[Fact]]:
-    facts: list[Fact] = []
-    loop = VirtualTimeLoop()
-    loop.set_exception_handler(lambda *_: None)
-    try:
-        return loop.run_until_complete(_story(provider, facts, cancel_at_s, from_outside=from_outside)), facts
-    finally:
-        assert not asyncio.all_tasks(loop)
-        loop.close()
+@dataclass(slots=True)
+class _Stop:
+    """When it is cancelled, and whether by the caller's `cancel` or by that of the task."""
+
+    at_s: float
+    is_of_the_task: bool
 
 
-async def _story(
-    provider: ScriptedProvider, facts: list[Fact], cancel_at_s: float | None, *, from_outside: bool
-) -> Verdict | None:
-    loop = asyncio.get_running_loop()
-    delivery = Delivery(provider, HANDLE, Race(POLICY, loop.time(), jitter=lambda: 0.5), TRACE, facts.append)
-    running = asyncio.ensure_future(delivery.run())
-    if cancel_at_s is not None and cancel_at_s < float("inf"):
-        stop: Any = running.cancel if from_outside else delivery.cancel
-        loop.call_at(cancel_at_s, stop)
-    try:
-        return await running
-    except asyncio.CancelledError:
-        return None
+_STOPS = st.none() | st.builds(_Stop, _TIMES, st.booleans())
 
 
-@settings(max_examples=300, deadline=None)
-@given(provider=_PROVIDERS, cancel_at_s=st.one_of(st.none(), _TIMES), from_outside=st.booleans())
-def test_one_verdict_every_beginning_ends_and_nothing_stays_open(
-    provider: ScriptedProvider, cancel_at_s: float | None, from_outside: bool
-) -> None:
-    verdict, facts = _run(provider, cancel_at_s, from_outside=from_outside)
-    assert provider.open_calls == 0
-    started = sorted(fact.attempt for fact in facts if isinstance(fact, PollStarted))
-    ended = sorted(fact.attempt for fact in facts if isinstance(fact, PollEnded))
-    assert started == ended
-    opened = [fact.number for fact in facts if isinstance(fact, StreamOpened)]
-    closed = [fact.number for fact in facts if isinstance(fact, StreamEnded) and fact.disconnect is not None]
-    assert sorted(opened) == sorted(closed)
+@dataclass(slots=True)
+class _Story:
+    """One delivery from its begin to its end, and what could be seen of it."""
+
+    policy: Policy
+    provider: Stubborn
+    stop: _Stop | None
+    emit_fails: bool
+    facts: list[Fact] = field(default_factory=list)
+    verdict: Verdict | None = None
+    ended_at_s: float = 0.0
+    troubles: list[dict[str, Any]] = field(default_factory=list)
+
+    def play(self) -> None:
+        loop = VirtualTimeLoop()
+        loop.set_exception_handler(lambda _, trouble: self.troubles.append(trouble))
+        try:
+            loop.run_until_complete(self._run())
+            assert not asyncio.all_tasks(loop)
+        finally:
+            loop.close()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        race = Race(self.policy, loop.time(), jitter=lambda: 0.5)
+        delivery = Delivery(self.provider, HANDLE, race, TRACE, self._hear)
+        running = loop.create_task(delivery.run())
+        if self.stop is not None and self.stop.at_s < float("inf"):
+            loop.call_at(self.stop.at_s, running.cancel if self.stop.is_of_the_task else delivery.cancel)
+        await asyncio.wait([running])
+        self.ended_at_s = loop.time()
+        self.verdict = None if running.cancelled() else running.result()
+        heard, calls = len(self.facts), dict(self.provider.calls)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        await asyncio.sleep(100.0)
+        assert (len(self.facts), self.provider.calls) == (heard, calls)
+
+    def _hear(self, fact: Fact) -> None:
+        self.facts.append(fact)
+        if self.emit_fails:
+            raise ValueError("an observer that raises")
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [fact for fact in self.facts if isinstance(fact, kind)]
+
+
+_STORIES = st.builds(_Story, _POLICIES, _PROVIDERS, _STOPS, st.booleans())
+
+
+@settings(max_examples=400, deadline=None)
+@given(story=_STORIES)
+def test_every_beginning_has_one_end_and_nothing_stays_open(story: _Story) -> None:
+    story.play()
+    assert story.provider.open_calls == 0
+    assert story.troubles == []
+    begun, ended = (Counter(fact.attempt for fact in story.of(kind)) for kind in (PollStarted, PollEnded))
+    assert begun == ended
+    assert all(count == 1 for attempt, count in begun.items() if attempt > 0)
+    opened = [fact.number for fact in story.of(StreamOpened)]
+    closed = [fact.number for fact in story.of(StreamEnded)]
+    assert opened == [fact.number for fact in story.of(StreamEnded) if fact.disconnect is not None]
+    assert closed == list(range(1, len(closed) + 1))
+    assert len(closed) == story.provider.calls["subscribe"]
+    assert sum(begun.values()) == story.provider.calls["poll"]
+    assert len(story.of(ResolveEnded)) == story.provider.calls["resolve"]
+    assert len(story.of(PollingStarted)) == (1 if any(begun) else 0)
+
+
+@settings(max_examples=400, deadline=None)
+@given(story=_STORIES)
+def test_there_is_one_verdict_in_the_window_by_who_was_first(story: _Story) -> None:
+    story.play()
+    verdict = story.verdict
     if verdict is None:
-        assert from_outside
+        assert story.stop is not None
+        assert story.stop.is_of_the_task
         return
-    assert verdict.attempts <= POLICY.max_attempts
-    assert verdict.at_s <= POLICY.window_s
-    assert (verdict.asset is not None) == (verdict.outcome is Outcome.DELIVERED)
-    if cancel_at_s is None:
-        assert verdict.outcome is not Outcome.CANCELLED
+    begun = sum(fact.attempt > 0 for fact in story.of(PollStarted))
+    # A poll that is decided in the instant in which the other channel wins counts, and is cancelled unbegun.
+    assert begun <= verdict.attempts <= min(begun + 1, story.policy.max_attempts)
+    assert verdict.at_s <= story.policy.window_s
+    assert story.ended_at_s <= verdict.at_s + CLOSING_TRY_S
+    match verdict.outcome:
+        case Outcome.DELIVERED | Outcome.PROVIDER_FAILED:
+            assert verdict.at_s < story.policy.window_s
+            assert (verdict.at_s, verdict.channel) in news_of(story)
+            assert verdict.at_s == news_of(story)[0][0]
+            assert (verdict.asset is not None) == (verdict.outcome is Outcome.DELIVERED)
+        case Outcome.CANCELLED:
+            assert story.stop is not None
+            assert (verdict.at_s, verdict.reason) == (story.stop.at_s, Reason.CALLER)
+        case _:
+            assert (verdict.outcome, verdict.channel) == (Outcome.EXPIRED, Channel.NONE)
+            assert all(at_s >= story.policy.window_s for at_s, _ in news_of(story))
+
+
+def news_of(story: _Story) -> list[tuple[float, Channel]]:
+    """What could decide, and when it was there: events, results of polls, and resolutions for the stream."""
+    news = [(at_s, Channel.SSE) for at_s in story.provider.decided_at_s]
+    for fact in story.facts:
+        match fact:
+            case PollEnded(at_s=at_s, result=CallResult.READY | CallResult.FAILED):
+                news.append((at_s, Channel.POLLING))
+            case ResolveEnded(at_s=at_s, channel=Channel.SSE, result=CallResult.READY | CallResult.FAILED):
+                news.append((at_s, Channel.SSE))
+            case _:
+                pass
+    return sorted(news)

@@ -1,29 +1,18 @@
-"""Random interleavings of what both channels do, told to the race; times are multiples of the policy's durations."""
+"""Random behaviour of both channels told to the race, in any order; times are multiples of the policy's durations."""
 
+import math
 from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.delivery.errors import ChannelError
-from monitor.delivery.model import (
-    Asset,
-    Channel,
-    ErrorKind,
-    Failed,
-    Kind,
-    Outcome,
-    Pending,
-    Ready,
-    Sighting,
-    Stage,
-    Unresolved,
-)
-from monitor.delivery.policy import Policy
-from monitor.delivery.race import OpenStream, Poll, Race
+from monitor.delivery.model import Channel, ErrorKind, Failed, Outcome, Pending, Ready, Stage, Unresolved, Verdict
+from monitor.delivery.policy import FIXED, Policy
+from monitor.delivery.race import MAX_RESOLVES, Instruction, OpenStream, Poll, Race, Resolve
+from monitor.testing.scripted_provider import ready
 
-_FRACTIONS = st.sampled_from([0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0])
-_POLICIES = st.builds(
+_POLICIES = st.just(FIXED) | st.builds(
     Policy,
     name=st.just("drawn"),
     grace_s=st.sampled_from([0.0, 1.0, 2.0]),
@@ -33,10 +22,6 @@ _POLICIES = st.builds(
     early_fallback=st.booleans(),
     check_on_open=st.booleans(),
 )
-_ASSETS = st.integers(0, 99).map(lambda number: Ready(Asset(f"https://cdn.test/{number}.png", Kind.IMAGE)))
-_SIGHTINGS: st.SearchStrategy[Sighting] = st.one_of(
-    st.just(Pending()), st.just(Pending()), _ASSETS, st.just(Unresolved("f")), st.just(Failed("no"))
-)
 _ERRORS = st.builds(
     ChannelError,
     st.sampled_from(list(ErrorKind)),
@@ -44,112 +29,242 @@ _ERRORS = st.builds(
     st.just("drawn"),
     retryable=st.booleans(),
     connected=st.booleans(),
-    retry_after_s=st.sampled_from([None, None, 0.0, 1.0, 2.0, 100.0]),
+    retry_after_s=st.sampled_from([None, None, 0.0, 0.75, 1.0, 2.0, 10.0, 100.0]),
 )
-_ANSWERS = st.tuples(_FRACTIONS, st.one_of(_SIGHTINGS, _ERRORS))
+_SIGHTINGS = st.sampled_from(
+    [Pending(), Pending(), Pending(), ready("a"), ready("b"), Unresolved("f"), Unresolved("g"), Failed("no")]
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _News:
-    """Something that will be told: when, by what, and what."""
+    """Something that will be told: when, of what, and what."""
 
     at_s: float
-    by: object
+    of: Instruction
     what: object
 
 
 class _World:
-    """Does what a race decides, with drawn answers, and checks on the way."""
+    """Does what a race decides, with drawn answers or none at all, and checks every decision on the way."""
 
-    def __init__(self, policy: Policy, data: st.DataObject) -> None:
+    def __init__(self, policy: Policy, data: st.DataObject, started_at_s: float, resumed_after_s: float | None) -> None:
         self.policy = policy
         self.data = data
-        self.race = Race(policy, 0.0, jitter=lambda: data.draw(st.sampled_from([0.0, 0.5, 0.99])))
+        self.started_at_s = started_at_s
+        self.now_s = started_at_s + (resumed_after_s or 0.0)
+        resumed_at_s = None if resumed_after_s is None else self.now_s
+        jitter = st.sampled_from([0.0, 0.5, 0.99])
+        self.race = Race(policy, started_at_s, resumed_at_s=resumed_at_s, jitter=lambda: data.draw(jitter))
+        self.made_before = self.race.attempts
+        self.deadline_at_s = started_at_s + policy.window_s
         self.coming: list[_News] = []
-        self.first_ready: tuple[float, Channel] | None = None
-        self.polls = 0
-        self.now_s = 0.0
+        self.hanging = 0
+        self.first: tuple[float, Channel, object] | None = None
+        self.polls: list[float] = []
+        self.streams: list[float] = []
+        self.open_streams = 0
+        self.resolves: dict[str, int] = {}
+        self.no_poll_before_s = -math.inf
+        self.sse_is_over = False
+        self.was_late = False
+        self.cancelled_at_s: float | None = None
 
-    def run(self) -> None:
-        for _ in range(500):
+    def run(self) -> Verdict:
+        for _ in range(2_000):
             self._begin_what_is_due()
             if self.race.verdict is not None:
-                return
+                return self.race.verdict
             assert self.race.wake_at_s > self.now_s
             self._go_on()
         raise AssertionError("the race does not end")
 
     def _begin_what_is_due(self) -> None:
-        for step in self.race.tick(self.now_s):
-            delay, answer = self.data.draw(_ANSWERS)
-            self.polls += isinstance(step, Poll) and step.attempt > 0
-            self.coming.append(_News(self.now_s + delay * self.policy.interval_s, step, answer))
+        for instruction in self.race.tick(self.now_s):
+            assert self.now_s < self.deadline_at_s
+            assert self.race.verdict is None
+            match instruction:
+                case OpenStream(number):
+                    self._check_stream(number)
+                case Poll(attempt):
+                    self._check_poll(attempt)
+                case Resolve(file_id, number):
+                    self.resolves[file_id] = self.resolves.get(file_id, 0) + 1
+                    assert number == self.resolves[file_id] <= MAX_RESOLVES
+            self._plan(instruction)
         assert self.race.tick(self.now_s) == []
 
-    def _go_on(self) -> None:
-        """To the next news or the next timer, whichever is first; news first when both are at once."""
-        news = min(self.coming, key=lambda item: item.at_s, default=None)
-        if news is None or news.at_s > self.race.wake_at_s:
-            self.now_s = self.race.wake_at_s
+    def _check_stream(self, number: int) -> None:
+        assert not self.sse_is_over
+        assert self.open_streams == 0
+        self.open_streams = 1
+        self.streams.append(self.now_s)
+        assert number == len(self.streams)
+
+    def _check_poll(self, attempt: int) -> None:
+        assert self.now_s >= self.no_poll_before_s
+        if attempt == 0:
+            assert self.policy.check_on_open
             return
-        self.coming.remove(news)
-        self.now_s = news.at_s
-        self._tell(news)
+        self.polls.append(self.now_s)
+        assert attempt == self.made_before + len(self.polls) <= self.policy.max_attempts
+        if not self.race.polling_is_early:
+            grid = (self.now_s - self.started_at_s - self.policy.grace_s) / self.policy.interval_s
+            assert grid >= 0.0
+            assert grid == int(grid) or self.was_late
+        else:
+            assert self.policy.early_fallback
+
+    def _plan(self, of: Instruction) -> None:
+        """What becomes of it: an answer some time, perhaps in the very instant of the deadline, or none."""
+        times = st.sampled_from([0.0, 0.0, 0.25, 0.5, 1.0, 1.5, 3.0])
+        at_s = st.one_of(
+            times.map(lambda factor: self.now_s + factor * self.policy.interval_s),
+            st.sampled_from([self.deadline_at_s, math.nextafter(self.deadline_at_s, 0.0)]).map(
+                lambda boundary: max(boundary, self.now_s)
+            ),
+            st.just(math.inf),
+        )
+        news = _News(self.data.draw(at_s), of, self.data.draw(_SIGHTINGS | _ERRORS))
+        if news.at_s < math.inf:
+            self.coming.append(news)
+        elif not isinstance(of, OpenStream):
+            self.hanging += 1
+
+    def _go_on(self) -> None:
+        """To the next news or the next timer. Of what comes in one instant either may be first; a timer may be late."""
+        news = min(self.coming, key=lambda item: item.at_s, default=None)
+        wake_at_s = self.race.wake_at_s
+        if news is None or news.at_s > wake_at_s or (news.at_s == wake_at_s and self.data.draw(st.booleans())):
+            late_s = self.data.draw(st.sampled_from([0.0] * 12 + [0.3, self.policy.window_s]))
+            self.was_late |= late_s > 0.0
+            self.now_s = wake_at_s + late_s
+        else:
+            self.now_s = max(news.at_s, self.now_s)
+            self.coming.remove(news)
+            self._tell(news)
+        if self.data.draw(st.integers(0, 60)) == 60:
+            self._cancel()
+
+    def _cancel(self) -> None:
+        if self.race.verdict is None and self.now_s < self.deadline_at_s:
+            self.cancelled_at_s = self.now_s
+        self.race.cancel(self.now_s)
 
     def _tell(self, news: _News) -> None:
-        match news.by, news.what:
+        match news.of, news.what:
             case OpenStream(), ChannelError() as error:
-                self.race.stream_ended(self.now_s, error)
+                self._end_stream(error)
             case OpenStream(), sighting:
                 self.race.stream_opened(self.now_s)
                 self._saw(Channel.SSE, sighting)
-                if self.data.draw(st.booleans()):
+                end = self.data.draw(st.none() | _ERRORS)
+                if end is not None:
                     self.coming.append(
-                        _News(self.now_s + 0.5, news.by, ChannelError(ErrorKind.UNAVAILABLE, Stage.POLL, ""))
+                        _News(self.now_s + self.data.draw(st.sampled_from([0.0, 1.0, 10.0])), news.of, end)
                     )
             case Poll(), ChannelError() as error:
+                if self.race.verdict is None:
+                    self._hold_back(error)
                 self.race.poll_failed(self.now_s, error)
             case Poll(), sighting:
                 self._saw(Channel.POLLING, sighting)
-            case _, ChannelError() | Pending() | Unresolved():
-                self.race.resolve_missed(self.now_s, "f")
+            case Resolve(file_id), (ChannelError() | Pending() | Unresolved()) as missed:
+                told_s = missed.retry_after_s if isinstance(missed, ChannelError) else None
+                self.race.resolve_missed(self.now_s, file_id, told_s)
             case _, sighting:
                 self._saw(Channel.SSE, sighting)
 
+    def _end_stream(self, error: ChannelError) -> None:
+        self.open_streams = 0
+        self.race.stream_ended(self.now_s, error)
+        due_at_s = self.race.stream_due_at_s
+        self.sse_is_over |= not error.retryable
+        assert due_at_s is None or due_at_s >= self.now_s + (error.retry_after_s or 0.0)
+        assert due_at_s is None or not self.sse_is_over
+
+    def _hold_back(self, error: ChannelError) -> None:
+        if error.kind is ErrorKind.UNAUTHORIZED:
+            self.no_poll_before_s = math.inf
+        elif error.retry_after_s is not None:
+            self.no_poll_before_s = max(self.no_poll_before_s, self.now_s + error.retry_after_s)
+
     def _saw(self, channel: Channel, sighting: object) -> None:
         assert isinstance(sighting, Ready | Pending | Unresolved | Failed)
-        is_final = isinstance(sighting, Ready | Failed)
-        if is_final and self.first_ready is None and self.now_s < self.policy.window_s:
-            self.first_ready = (self.now_s, channel)
+        is_over = self.first is not None or self.race.verdict is not None or self.now_s >= self.deadline_at_s
+        if isinstance(sighting, Ready | Failed) and not is_over:
+            self.first = (self.now_s, channel, sighting)
         self.race.saw(self.now_s, channel, sighting)
 
+    def anything_is_under_way(self) -> bool:
+        asking = any(not isinstance(news.of, OpenStream) for news in self.coming)
+        return asking or self.hanging > 0 or self.open_streams > 0
 
-@settings(max_examples=400)
-@given(policy=_POLICIES, data=st.data())
-def test_one_outcome_by_who_was_first_and_never_too_many_attempts(policy: Policy, data: st.DataObject) -> None:
-    world = _World(policy, data)
-    world.run()
-    verdict = world.race.verdict
-    assert verdict is not None
-    assert world.polls == world.race.attempts == verdict.attempts <= policy.max_attempts
-    if world.first_ready is not None:
-        assert (verdict.at_s, verdict.channel) == world.first_ready
-        assert verdict.outcome in (Outcome.DELIVERED, Outcome.PROVIDER_FAILED)
-        assert (verdict.asset is None) == (verdict.outcome is not Outcome.DELIVERED)
+
+@settings(max_examples=500, deadline=None)
+@given(
+    policy=_POLICIES,
+    data=st.data(),
+    started_at_s=st.sampled_from([0.0, 1_024.0, -16.0]),
+    resumed=st.sampled_from([None, None, None, 0.0, 0.5, 1.0, 2.0, 2.25, 3.5, 4.0]),
+)
+def test_one_outcome_by_who_was_first_in_the_window_and_never_a_poll_too_many(
+    policy: Policy, data: st.DataObject, started_at_s: float, resumed: float | None
+) -> None:
+    world = _World(policy, data, started_at_s, resumed)
+    verdict = world.run()
+    assert verdict.attempts == world.made_before + len(world.polls) <= policy.max_attempts
+    assert verdict.at_s <= world.deadline_at_s
+    if world.first is not None:
+        at_s, channel, sighting = world.first
+        assert (verdict.at_s, verdict.channel) == (at_s, channel)
+        assert verdict.asset == (sighting.asset if isinstance(sighting, Ready) else None)
+        assert verdict.outcome is (Outcome.DELIVERED if isinstance(sighting, Ready) else Outcome.PROVIDER_FAILED)
+    elif world.cancelled_at_s is not None:
+        assert (verdict.outcome, verdict.at_s) == (Outcome.CANCELLED, world.cancelled_at_s)
     else:
         assert (verdict.outcome, verdict.channel, verdict.asset) == (Outcome.EXPIRED, Channel.NONE, None)
-        assert verdict.at_s <= policy.window_s
-    world.race.saw(verdict.at_s, Channel.SSE, Ready(Asset("https://cdn.test/late.png", Kind.IMAGE)))
-    world.race.cancel(verdict.at_s)
+        assert verdict.at_s == world.deadline_at_s or not world.anything_is_under_way()
+
+
+@settings(max_examples=200, deadline=None)
+@given(policy=_POLICIES, data=st.data(), later_s=st.sampled_from([0.0, 1.0, 100.0]))
+def test_what_is_told_after_the_verdict_changes_nothing(policy: Policy, data: st.DataObject, later_s: float) -> None:
+    world = _World(policy, data, 0.0, None)
+    verdict = world.run()
+    at_s = verdict.at_s + later_s
+    world.race.saw(at_s, Channel.SSE, ready("late"))
+    world.race.saw(at_s, Channel.POLLING, Failed("late"))
+    world.race.poll_failed(at_s, data.draw(_ERRORS))
+    world.race.stream_ended(at_s, data.draw(_ERRORS))
+    world.race.stream_opened(at_s)
+    world.race.cancel(at_s)
+    assert world.race.tick(at_s) == []
     assert world.race.verdict is verdict
+    assert world.race.attempts == verdict.attempts
 
 
-@given(policy=_POLICIES, resumed=st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.9, 4.0, 7.5]))
-def test_a_resumed_race_never_polls_more_than_one_that_was_not_interrupted(policy: Policy, resumed: float) -> None:
-    race = Race(policy, 0.0, resumed_at_s=resumed)
-    made, now_s = race.attempts, resumed
-    while race.verdict is None:
-        for step in race.tick(now_s):
-            made += isinstance(step, Poll) and step.attempt > 0
+@given(
+    grace_s=st.floats(0.0, 20.0),
+    interval_s=st.floats(0.001, 20.0),
+    started_at_s=st.floats(-1e6, 1e6),
+    resumed_after_s=st.none() | st.floats(0.0, 30.0),
+)
+def test_on_any_numbers_the_race_moves_on_and_keeps_to_its_attempts(
+    grace_s: float, interval_s: float, started_at_s: float, resumed_after_s: float | None
+) -> None:
+    policy = Policy(name="drawn", grace_s=grace_s, interval_s=interval_s, max_attempts=50, window_s=30.0)
+    now_s = started_at_s + (resumed_after_s or 0.0)
+    race = Race(policy, started_at_s, resumed_at_s=None if resumed_after_s is None else now_s)
+    made = race.attempts
+    while not _is_over(race):
+        made += sum(isinstance(instruction, Poll) for instruction in race.tick(now_s))
+        assert race.wake_at_s > now_s or _is_over(race)
         now_s = race.wake_at_s
-    assert made <= policy.max_attempts
+    assert made == race.attempts <= policy.max_attempts
+    if resumed_after_s is None:
+        assert made >= min(policy.max_attempts, math.floor((30.0 - grace_s) / interval_s))
+
+
+def _is_over(race: Race) -> bool:
+    return race.verdict is not None

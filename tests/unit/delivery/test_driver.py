@@ -418,6 +418,17 @@ class TestCancelled:
         assert asyncio.get_running_loop().time() == 12.0 + CLOSING_TRY_S
         assert played.of(PollEnded)[0].result is CallResult.CANCELLED
 
+    async def test_a_cancellation_while_it_closes_does_not_leave_anything_behind(self) -> None:
+        provider = Stubborn(HANDLE, [Connection([Say(12.0, ready())])])
+        provider.swallows = 2
+        played = Played(provider)
+        task = asyncio.create_task(played.run())
+        asyncio.get_running_loop().call_at(12.5, task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert provider.open_calls == 0
+        assert asyncio.get_running_loop().time() == 12.5 + CLOSING_TRY_S
+
     async def test_a_call_that_swallows_them_all_is_left_behind_loudly(self, caplog: pytest.LogCaptureFixture) -> None:
         provider = Stubborn(HANDLE, [Connection([Say(12.0, ready())])])
         provider.swallows = CLOSING_TRIES
