@@ -28,7 +28,7 @@ def usable_url(url: Any, media_type: str | None, kind: Kind, base_url: str) -> s
         return None
     try:
         parsed = URL(url)
-        if not (parsed.scheme and parsed.host):
+        if not parsed.scheme:
             url = urljoin(base_url, url)
             parsed = URL(url)
     except ValueError:
