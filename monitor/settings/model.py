@@ -1,23 +1,18 @@
-"""Typed settings from a TOML file and `MONITOR_*` variables; variables win. Everything wrong is told at once."""
+"""What can be set, as types: each key with its default, its bounds and what it means."""
 
 import ipaddress
-import os
 import re
-import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from monitor.delivery.errors import SettingsInvalid
 from monitor.delivery.policy import FIXED, Policy
 
-CONFIG_VARIABLE: Final = "MONITOR_CONFIG"
-DEFAULT_FILE: Final = Path("monitor.toml")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _RESERVED_MODEL: Final = "other"
 
@@ -32,15 +27,23 @@ def _check_name(name: str) -> str:
 
 def _check_base_url(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError("a base URL looks like https://host or http://host:port")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("a base URL has no user, password, query or fragment; the token has a key of its own")
     return url.rstrip("/").removesuffix("/api/v1")
 
 
+def _check_store_url(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("sqlite", "postgresql") or not rest:
+        raise ValueError("url must begin with sqlite:/// or postgresql://")
+    return url
+
+
 Name = Annotated[str, AfterValidator(_check_name)]
 BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
+StoreUrl = Annotated[str, AfterValidator(_check_store_url)]
 
 
 class Scope(StrEnum):
@@ -71,15 +74,13 @@ class ServerSettings(_Section):
 class StoreSettings(_Section):
     """Where records are kept, and for how long."""
 
-    url: str = Field("sqlite:///monitor.db", description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE")
+    url: StoreUrl = Field(
+        "sqlite:///monitor.db",
+        description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE",
+        repr=False,  # it may hold a password
+    )
     retention_days: float = Field(30.0, gt=0, le=3_650, description="records older than this are deleted")
     max_records: int = Field(1_000_000, ge=1, description="at most so many records are kept, the newest")
-
-    @model_validator(mode="after")
-    def _check_url(self) -> "StoreSettings":
-        if self.url.split(":", 1)[0] not in ("sqlite", "postgresql"):
-            raise ValueError("url must begin with sqlite:/// or postgresql://")
-        return self
 
 
 class TracingSettings(_Section):
@@ -207,105 +208,3 @@ class Settings(BaseSettings):
             return ipaddress.ip_address(self.server.host).is_loopback
         except ValueError:
             return False
-
-
-def load_settings(file: Path | None = None, *, overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Read, merge and check everything; secrets named by file or variable are read now.
-
-    `file` is required to exist when named here or in `MONITOR_CONFIG`; else `monitor.toml` is taken if it is there.
-    `overrides` stand in for the file's values where both are given.
-    Raises SettingsInvalid with all problems.
-    """
-    path = _settings_file(file)
-    values = _read_toml(path) | dict(overrides or {})
-    try:
-        settings = Settings(**values)
-    except ValidationError as error:
-        raise SettingsInvalid([_problem(item) for item in error.errors(include_url=False)]) from None
-    folder = path.parent if path else Path()
-    problems: list[str] = []
-    providers = tuple(_with_token(provider, folder, at, problems) for at, provider in enumerate(settings.providers))
-    problems += _check_policies(settings) + _check_names(settings) + _check_access(settings)
-    if problems:
-        raise SettingsInvalid(problems)
-    return settings.model_copy(update={"providers": providers})
-
-
-def _settings_file(file: Path | None) -> Path | None:
-    named = file or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
-    if named is None:
-        return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
-    if not named.is_file():
-        raise SettingsInvalid([f"settings file {named}: no such file"])
-    return named
-
-
-def _read_toml(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsInvalid([f"settings file {path}: not valid TOML: {error}"]) from None
-
-
-def _problem(item: Any) -> str:
-    """One sentence for one of pydantic's errors. The value is told only where it cannot be a secret."""
-    key = ".".join(str(part) for part in item["loc"]) or "settings"
-    message = str(item["msg"]).removeprefix("Value error, ")
-    secret = any(word in key for word in ("token", "sha256", "url"))
-    shown = not secret and isinstance(item["input"], str | int | float | bool)
-    return f"{key}: {message}" + (f"; found {item['input']!r}" if shown else "")
-
-
-def _with_token(provider: ProviderSettings, folder: Path, at: int, problems: list[str]) -> ProviderSettings:
-    """The provider with its token read from where it is kept."""
-    token = provider.token.get_secret_value() if provider.token else None
-    if provider.token_file is not None:
-        try:
-            token = (folder / provider.token_file).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            problems.append(f"providers.{at}.token_file: cannot read {provider.token_file}: {error}")
-            return provider
-    elif token is not None and token.startswith("env:"):
-        variable = token.removeprefix("env:")
-        token = os.environ.get(variable, "").strip()
-        if not token:
-            problems.append(f"providers.{at}.token: the variable {variable} is not set or empty")
-    if token is not None and not re.fullmatch(r"[\x21-\x7e]*", token):
-        problems.append(f"providers.{at}: the token has characters that cannot stand in a header")
-    return provider.model_copy(update={"token": SecretStr(token) if token else None, "token_file": None})
-
-
-def _check_policies(settings: Settings) -> list[str]:
-    problems = []
-    if FIXED.name in settings.policies:
-        problems.append(f"policies.{FIXED.name}: this policy is built in; choose another name")
-    for name, policy in settings.policies.items():
-        try:
-            policy.to_policy(name)
-        except ValueError as error:
-            problems.append(f"policies.{name}: {error}")
-    known = {FIXED.name, *settings.policies}
-    for at, provider in enumerate(settings.providers):
-        unknown = sorted({provider.policy, *provider.model_policies.values()} - known)
-        allowed = ", ".join(sorted(known))
-        problems += [f"providers.{at}: no policy is named {wanted!r}; there are: {allowed}" for wanted in unknown]
-    return problems
-
-
-def _check_names(settings: Settings) -> list[str]:
-    problems = []
-    for section, named in (("providers", settings.providers), ("tokens", settings.tokens)):
-        names = [item.name for item in named]
-        problems += [f"{section}: {name!r} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
-    return problems
-
-
-def _check_access(settings: Settings) -> list[str]:
-    if settings.tokens or settings.is_loopback_only:
-        return []
-    return [
-        f"server.host: {settings.server.host} can be reached from other machines, and no token is set; "
-        "make one with `monitor token` and add it under [[tokens]], or listen on 127.0.0.1"
-    ]

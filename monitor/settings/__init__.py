@@ -1,0 +1,35 @@
+"""Typed settings from a TOML file and `MONITOR_*` variables; variables win. Everything wrong is told at once."""
+
+from monitor.settings.loading import CONFIG_VARIABLE, DEFAULT_FILE, load_settings
+from monitor.settings.model import (
+    BaseUrl,
+    LoggingSettings,
+    Name,
+    PolicySettings,
+    ProviderSettings,
+    Scope,
+    Seconds,
+    ServerSettings,
+    Settings,
+    StoreSettings,
+    TokenSettings,
+    TracingSettings,
+)
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "DEFAULT_FILE",
+    "BaseUrl",
+    "LoggingSettings",
+    "Name",
+    "PolicySettings",
+    "ProviderSettings",
+    "Scope",
+    "Seconds",
+    "ServerSettings",
+    "Settings",
+    "StoreSettings",
+    "TokenSettings",
+    "TracingSettings",
+    "load_settings",
+]

@@ -1,0 +1,200 @@
+"""Reads, merges and checks the settings. Everything that is wrong is told at once, and no secret is told with it."""
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from monitor.delivery.errors import SettingsInvalid
+from monitor.delivery.policy import FIXED
+from monitor.settings.model import (
+    LoggingSettings,
+    PolicySettings,
+    ProviderSettings,
+    ServerSettings,
+    Settings,
+    StoreSettings,
+    TokenSettings,
+    TracingSettings,
+)
+
+CONFIG_VARIABLE: Final = "MONITOR_CONFIG"
+DEFAULT_FILE: Final = Path("monitor.toml")
+
+_PREFIX: Final = "MONITOR_"
+_SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
+    "server": ServerSettings,
+    "store": StoreSettings,
+    "tracing": TracingSettings,
+    "logging": LoggingSettings,
+    "tokens": TokenSettings,
+    "policies": PolicySettings,
+    "providers": ProviderSettings,
+}
+_SECRET_KEYS: Final = {"token", "sha256", "url"}
+_NO_PROVIDERS: Final = (
+    "providers: there is none; add a [[providers]] table with name, base_url and models to the settings file, "
+    f"or set {_PREFIX}PROVIDERS='[{{…}}]'"
+)
+
+
+def load_settings(file: Path | None = None, *, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read, merge and check everything; secrets named by file or variable are read now.
+
+    `file` is required to exist when named here or in `MONITOR_CONFIG`; else `monitor.toml` is taken if it is there.
+    `overrides` stand in for the file's values where both are given.
+    Raises SettingsInvalid with all problems.
+    """
+    path = _settings_file(file)
+    values = _read_toml(path) | dict(overrides or {})
+    if wrong := _wrong_variables():
+        raise SettingsInvalid(wrong)
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise SettingsInvalid(_problems(error)) from None
+    folder = path.parent if path else Path()
+    problems: list[str] = []
+    providers = tuple(_with_token(provider, folder, at, problems) for at, provider in enumerate(settings.providers))
+    problems += _check_policies(settings) + _check_names(settings) + _check_access(settings)
+    if problems:
+        raise SettingsInvalid(problems)
+    return settings.model_copy(update={"providers": providers})
+
+
+def _settings_file(file: Path | None) -> Path | None:
+    named = file or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
+    if named is None:
+        return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+    if not named.is_file():
+        raise SettingsInvalid([f"settings file {named}: no such file"])
+    return named
+
+
+def _read_toml(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsInvalid([f"settings file {path}: not valid TOML: {error}"]) from None
+    except OSError as error:
+        raise SettingsInvalid([f"settings file {path}: cannot be read: {error.strerror}"]) from None
+
+
+def _wrong_variables() -> list[str]:
+    """Variables that can have no meaning. Without `__` they may be anybody's, as those that Kubernetes sets."""
+    problems = []
+    for variable, value in sorted(os.environ.items()):
+        section = variable.upper().removeprefix(_PREFIX).split("__")[0].lower()
+        if not variable.upper().startswith(_PREFIX):
+            continue
+        if "__" in variable and section not in Settings.model_fields:
+            problems.append(f"{variable}: there is no section {section!r}; there are: {_listed(Settings)}")
+        elif "__" not in variable and section in Settings.model_fields and not _is_json(value):
+            problems.append(f"{variable}: not valid JSON; it must hold the whole of {section!r} as JSON")
+    return problems
+
+
+def _is_json(value: str) -> bool:
+    try:
+        json.loads(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _problems(error: ValidationError) -> list[str]:
+    """One sentence for each key that is wrong. A list that is too short because its items are wrong is not told too."""
+    items = error.errors(include_url=False)
+    broken = {item["loc"][0] for item in items if len(item["loc"]) > 1}
+    return [_problem(item) for item in items if len(item["loc"]) != 1 or item["loc"][0] not in broken]
+
+
+def _problem(item: Any) -> str:
+    """One sentence for one of pydantic's errors. The value is told only where it cannot be a secret."""
+    loc, kind = item["loc"], item["type"]
+    key = ".".join(str(part) for part in loc) or "settings"
+    if kind == "extra_forbidden":
+        return f"{key}: there is no such key; allowed here: {_listed(_section_of(loc))}"
+    if loc == ("providers",) and kind in ("missing", "too_short"):
+        return _NO_PROVIDERS
+    if kind == "tuple_type":
+        return f"{key}: must be a list ([[{key}]] in the file, {_PREFIX}{key.upper()}='[{{…}}]' as a variable)"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return f"{key}: {message}" + (f"; found {item['input']!r}" if _may_be_told(loc, item["input"]) else "")
+
+
+def _section_of(loc: Sequence[str | int]) -> type[BaseModel]:
+    """The section that the key at `loc` is written in."""
+    return _SECTIONS[str(loc[0])] if len(loc) > 1 else Settings
+
+
+def _listed(section: type[BaseModel]) -> str:
+    return ", ".join(section.model_fields)
+
+
+def _may_be_told(loc: Sequence[str | int], found: object) -> bool:
+    leaf = next((part for part in reversed(loc) if isinstance(part, str)), "settings")
+    if leaf in ("base_url", "endpoint"):
+        return isinstance(found, str) and not set(found) & set("@?#")
+    known = leaf in _section_of(loc).model_fields or leaf == "[key]"
+    return known and len(loc) > 1 and leaf not in _SECRET_KEYS and isinstance(found, str | int | float)
+
+
+def _with_token(provider: ProviderSettings, folder: Path, at: int, problems: list[str]) -> ProviderSettings:
+    """The provider with its token read from where it is kept."""
+    token = provider.token.get_secret_value() if provider.token else None
+    if provider.token_file is not None:
+        try:
+            token = (folder / provider.token_file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(f"providers.{at}.token_file: cannot read {provider.token_file}: {error}")
+            return provider
+    elif token is not None and token.startswith("env:"):
+        variable = token.removeprefix("env:")
+        token = os.environ.get(variable, "").strip()
+        if not token:
+            problems.append(f"providers.{at}.token: the variable {variable} is not set or empty")
+    if token is not None and not re.fullmatch(r"[\x21-\x7e]*", token):
+        problems.append(f"providers.{at}: the token has characters that cannot stand in a header")
+    return provider.model_copy(update={"token": SecretStr(token) if token else None, "token_file": None})
+
+
+def _check_policies(settings: Settings) -> list[str]:
+    problems = []
+    if FIXED.name in settings.policies:
+        problems.append(f"policies.{FIXED.name}: this policy is built in; choose another name")
+    for name, policy in settings.policies.items():
+        try:
+            policy.to_policy(name)
+        except ValueError as error:
+            problems.append(f"policies.{name}: {error}")
+    known = {FIXED.name, *settings.policies}
+    for at, provider in enumerate(settings.providers):
+        unknown = sorted({provider.policy, *provider.model_policies.values()} - known)
+        allowed = ", ".join(sorted(known))
+        problems += [f"providers.{at}: no policy is named {wanted!r}; there are: {allowed}" for wanted in unknown]
+    return problems
+
+
+def _check_names(settings: Settings) -> list[str]:
+    problems = []
+    for section, named in (("providers", settings.providers), ("tokens", settings.tokens)):
+        names = [item.name for item in named]
+        problems += [f"{section}: {name!r} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    return problems
+
+
+def _check_access(settings: Settings) -> list[str]:
+    if settings.tokens or settings.is_loopback_only:
+        return []
+    return [
+        f"server.host: {settings.server.host} can be reached from other machines, and no token is set; "
+        "make one with `monitor token` and add it under [[tokens]], or listen on 127.0.0.1"
+    ]

@@ -1,0 +1,460 @@
+"""Settings from a file and from variables, and what is said of those that are wrong."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.delivery.errors import SettingsInvalid
+from monitor.delivery.policy import FIXED, Policy
+from monitor.settings import Scope, Settings, load_settings
+from monitor.settings.loading import _SECTIONS
+
+SECRET = "s3kr1t-of-nobody"
+PROVIDER: Mapping[str, Any] = {"name": "superduperai", "base_url": "http://127.0.0.1:9100", "models": ["comfyui/flux"]}
+TOKEN: Mapping[str, Any] = {"name": "app", "scopes": ["read"], "sha256": "0" * 64}
+FILE = """
+[server]
+port = 8090
+instance = "one"
+
+[policies.quick]
+grace = 2.0
+interval = 2.0
+max_attempts = 10
+window = 30.0
+
+[[providers]]
+name = "superduperai"
+base_url = "http://127.0.0.1:9100/api/v1/"
+token_file = "secrets/superduperai"
+models = ["comfyui/flux", "comfyui/video"]
+policy = "quick"
+model_policies = { "comfyui/video" = "fixed" }
+"""
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable and no file of this machine has a say."""
+    for variable in os.environ:
+        if variable.upper().startswith("MONITOR_"):
+            monkeypatch.delenv(variable)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "superduperai").write_text(f"{SECRET}\n")
+    path = tmp_path / "here.toml"
+    path.write_text(FILE)
+    return path
+
+
+def load(**values: Any) -> Settings:
+    return load_settings(overrides={"providers": [PROVIDER], **values})
+
+
+def problems_of(**values: Any) -> tuple[str, ...]:
+    with pytest.raises(SettingsInvalid) as caught:
+        load(**values)
+    return caught.value.problems
+
+
+def problems_of_provider(**changes: Any) -> tuple[str, ...]:
+    return problems_of(providers=[{**PROVIDER, **changes}])
+
+
+def token_of(loaded: Settings) -> str | None:
+    token = loaded.providers[0].token
+    return token.get_secret_value() if token else None
+
+
+class TestSources:
+    def test_a_file_is_read_and_what_it_leaves_out_has_its_default(self, file: Path) -> None:
+        loaded = load_settings(file)
+        assert (loaded.server.port, loaded.server.instance, loaded.server.host) == (8090, "one", "127.0.0.1")
+        assert loaded.store.url == "sqlite:///monitor.db"
+
+    def test_monitor_toml_is_taken_when_it_is_there(self, file: Path) -> None:
+        file.rename(file.with_name("monitor.toml"))
+        assert load_settings().server.port == 8090
+
+    def test_a_variable_may_name_the_file(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MONITOR_CONFIG", str(file))
+        assert load_settings().server.port == 8090
+
+    def test_an_argument_wins_over_that(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MONITOR_CONFIG", "/no/such/file")
+        assert load_settings(file).server.port == 8090
+
+    def test_a_variable_wins_over_the_file_and_leaves_the_rest_of_its_section(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MONITOR_SERVER__PORT", "8081")
+        loaded = load_settings(file)
+        assert (loaded.server.port, loaded.server.instance) == (8081, "one")
+
+    def test_providers_may_come_as_json(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MONITOR_PROVIDERS", json.dumps([PROVIDER]))
+        assert load_settings().providers[0].models == ("comfyui/flux",)
+
+    def test_a_policy_may_come_as_a_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MONITOR_POLICIES__QUICK__GRACE", "1")
+        assert load().policy("quick").grace_s == 1.0
+
+    def test_other_peoples_variables_are_left_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for variable in ("MONITOR_PORT", "MONITOR_SERVICE_HOST", "MONITOR_TOKEN", "MONITOR_SERVER_PORT"):
+            monkeypatch.setenv(variable, "tcp://10.0.0.1:80")
+        assert load().server.port == 8080
+
+    def test_overrides_stand_in_for_the_files_sections(self, file: Path) -> None:
+        assert load_settings(file, overrides={"server": {"port": 1}}).server.port == 1
+
+
+class TestPolicies:
+    def test_fixed_is_built_in_and_the_default(self) -> None:
+        loaded = load()
+        assert loaded.policy("fixed") is FIXED
+        assert loaded.providers[0].policy_of("comfyui/flux") == "fixed"
+
+    def test_a_named_policy_is_by_model_where_told(self, file: Path) -> None:
+        loaded = load_settings(file)
+        provider = loaded.provider("superduperai")
+        assert provider is not None
+        assert provider.policy_of("comfyui/flux") == "quick"
+        assert provider.policy_of("comfyui/video") == "fixed"
+        assert loaded.policy("quick") == Policy(
+            name="quick", grace_s=2.0, interval_s=2.0, max_attempts=10, window_s=30.0
+        )
+
+    def test_a_provider_that_is_not_there_is_none(self) -> None:
+        assert load().provider("nobody") is None
+
+    def test_the_base_url_is_kept_without_the_api_path(self, file: Path) -> None:
+        assert load_settings(file).providers[0].base_url == "http://127.0.0.1:9100"
+
+
+class TestSecrets:
+    def test_a_token_is_read_from_a_file_beside_the_settings(self, file: Path) -> None:
+        loaded = load_settings(file)
+        assert token_of(loaded) == SECRET
+        assert loaded.providers[0].token_file is None
+
+    def test_a_token_is_read_from_the_variable_that_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SUPERDUPERAI_TOKEN", f" {SECRET}\n")
+        assert token_of(load(providers=[{**PROVIDER, "token": "env:SUPERDUPERAI_TOKEN"}])) == SECRET
+
+    def test_a_token_may_stand_in_the_settings(self) -> None:
+        assert token_of(load(providers=[{**PROVIDER, "token": SECRET}])) == SECRET
+
+    def test_none_is_fine(self) -> None:
+        assert token_of(load()) is None
+
+    @pytest.mark.parametrize("value", [None, "", "  "])
+    def test_a_variable_that_is_missing_or_empty_is_a_problem(
+        self, value: str | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if value is not None:
+            monkeypatch.setenv("NO_TOKEN", value)
+        assert problems_of_provider(token="env:NO_TOKEN") == (
+            "providers.0.token: the variable NO_TOKEN is not set or empty",
+        )
+
+    def test_a_token_file_that_cannot_be_read_is_a_problem(self) -> None:
+        (problem,) = problems_of_provider(token_file="no/such/file")
+        assert problem.startswith("providers.0.token_file: cannot read no/such/file: ")
+
+    def test_a_token_that_cannot_stand_in_a_header_is_a_problem_and_is_not_told(self) -> None:
+        assert problems_of_provider(token=f"{SECRET}\nX-Evil: 1") == (
+            "providers.0: the token has characters that cannot stand in a header",
+        )
+
+    def test_no_secret_is_in_the_repr(self) -> None:
+        store = {"url": f"postgresql://monitor:{SECRET}@db/monitor"}
+        loaded = load(providers=[{**PROVIDER, "token": SECRET}], store=store)
+        assert SECRET not in repr(loaded) + str(loaded)
+        assert loaded.store.url == store["url"]
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"providers": [{**PROVIDER, "token": [SECRET]}]},
+            {"providers": [{**PROVIDER, "token": SECRET, "token_file": "x"}]},
+            {"providers": [{**PROVIDER, "api_key": SECRET}]},
+            {"providers": [{**PROVIDER, "base_url": f"http://user:{SECRET}@host"}]},
+            {"providers": [{**PROVIDER, "base_url": f"ftp://user:{SECRET}@host"}]},
+            {"providers": [{**PROVIDER, "base_url": f"http://host?key={SECRET}"}]},
+            {"providers": [SECRET]},
+            {"providers": SECRET},
+            {"tokens": [{**TOKEN, "sha256": SECRET}]},
+            {"tokens": [SECRET]},
+            {"tokens": SECRET},
+            {"store": {"url": f"mysql://user:{SECRET}@host/db"}},
+            {"store": {"url": SECRET}},
+            {"store": SECRET},
+            {"tracing": {"endpoint": f"http://user:{SECRET}@host"}},
+            {"password": SECRET},
+            {"server": {"password": SECRET}},
+        ],
+        ids=lambda values: json.dumps(values)[:60],
+    )
+    def test_no_secret_is_in_a_problem(self, values: dict[str, Any]) -> None:
+        assert SECRET not in " ".join(problems_of(**values))
+
+    def test_nor_when_variables_are_no_json(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MONITOR_PROVIDERS", f"[{{'token': '{SECRET}'")
+        with pytest.raises(SettingsInvalid) as caught:
+            load_settings()
+        assert SECRET not in str(caught.value)
+        assert caught.value.__cause__ is None
+
+
+class TestProblems:
+    @pytest.mark.parametrize(
+        ("values", "problem"),
+        [
+            (
+                {"server": {"port": "x"}},
+                "server.port: Input should be a valid integer, unable to parse string as an integer; found 'x'",
+            ),
+            ({"server": {"port": 70_000}}, "server.port: Input should be less than or equal to 65535; found 70000"),
+            (
+                {"server": {"instance": "No Way"}},
+                "server.instance: a name has 1 to 40 of a-z, 0-9, '_' and '-', and begins with a letter; found "
+                "'No Way'",
+            ),
+            ({"server": {"shutdown_grace": 0}}, "server.shutdown_grace: Input should be greater than 0; found 0"),
+            (
+                {"server": {"shutdown_grace": float("inf")}},
+                "server.shutdown_grace: Input should be a finite number; found inf",
+            ),
+            (
+                {"server": {"prot": 1}},
+                "server.prot: there is no such key; allowed here: host, port, instance, max_in_flight, "
+                "max_body_bytes, max_prompt_chars, shutdown_grace",
+            ),
+            (
+                {"nonsense": 1},
+                "nonsense: there is no such key; allowed here: server, store, tracing, logging, tokens, "
+                "policies, providers",
+            ),
+            ({"store": {"url": "mysql://h/d"}}, "store.url: url must begin with sqlite:/// or postgresql://"),
+            ({"store": {"url": "sqlite"}}, "store.url: url must begin with sqlite:/// or postgresql://"),
+            (
+                {"logging": {"format": "xml"}},
+                "logging.format: Input should be 'auto', 'console' or 'json'; found 'xml'",
+            ),
+            (
+                {"tracing": {"sample_ratio": 2}},
+                "tracing.sample_ratio: Input should be less than or equal to 1; found 2",
+            ),
+            (
+                {"tracing": {"endpoint": "collector:4318"}},
+                "tracing.endpoint: a base URL looks like https://host or http://host:port; found 'collector:4318'",
+            ),
+            (
+                {"tokens": [{**TOKEN, "scopes": ["reed"]}]},
+                "tokens.0.scopes.0: Input should be 'read', 'generate', 'report' or 'admin'; found 'reed'",
+            ),
+            ({"tokens": [{**TOKEN, "sha256": "ABC"}]}, "tokens.0.sha256: String should match pattern '^[0-9a-f]{64}$'"),
+            ({"tokens": [TOKEN, TOKEN]}, "tokens: 'app' is there twice"),
+            (
+                {"policies": {"Q Q": {}}},
+                "policies.Q Q.[key]: a name has 1 to 40 of a-z, 0-9, '_' and '-', and begins with a letter; "
+                "found 'Q Q'",
+            ),
+            ({"policies": {"q": {"interval": 0}}}, "policies.q.interval: Input should be greater than 0; found 0"),
+            (
+                {"policies": {"q": {"grase": 1}}},
+                "policies.q.grase: there is no such key; allowed here: grace, interval, max_attempts, window, "
+                "early_fallback, check_on_open",
+            ),
+            ({"policies": {"q": {"grace": 100}}}, "policies.q: grace (100.0 s) must be shorter than window (75.0 s)"),
+            ({"policies": {"fixed": {}}}, "policies.fixed: this policy is built in; choose another name"),
+            ({"providers": [PROVIDER, PROVIDER]}, "providers: 'superduperai' is there twice"),
+            (
+                {"providers": {}},
+                "providers: must be a list ([[providers]] in the file, MONITOR_PROVIDERS='[{…}]' as a variable)",
+            ),
+        ],
+    )
+    def test_it_names_the_key_what_was_found_and_what_is_allowed(self, values: dict[str, Any], problem: str) -> None:
+        assert problems_of(**values) == (problem,)
+
+    @pytest.mark.parametrize(
+        ("changes", "problem"),
+        [
+            ({"kind": "other"}, "providers.0.kind: Input should be 'superduperai'; found 'other'"),
+            (
+                {"base_url": "host"},
+                "providers.0.base_url: a base URL looks like https://host or http://host:port; found 'host'",
+            ),
+            ({"base_url": "http://h:99999"}, "providers.0.base_url: Port out of range 0-65535; found 'http://h:99999'"),
+            ({"base_url": "http://[::1"}, "providers.0.base_url: Invalid IPv6 URL; found 'http://[::1'"),
+            (
+                {"base_url": "http://h/?a=b"},
+                "providers.0.base_url: a base URL has no user, password, query or fragment; the token has a key "
+                "of its own",
+            ),
+            ({"models": []}, "providers.0.models: Tuple should have at least 1 item after validation, not 0"),
+            ({"models": ["other"]}, "providers.0: models: 'other' is what metrics call every model that is not listed"),
+            ({"model_policies": {"x": "fixed"}}, "providers.0: model_policies: 'x' is not in models"),
+            ({"policy": "quick"}, "providers.0: no policy is named 'quick'; there are: fixed"),
+            ({"model_policies": {"comfyui/flux": "slow"}}, "providers.0: no policy is named 'slow'; there are: fixed"),
+            ({"objective": 1}, "providers.0.objective: Input should be less than 1; found 1"),
+            ({"token": "a", "token_file": "b"}, "providers.0: give token or token_file, not both"),
+        ],
+    )
+    def test_that_of_a_provider_too(self, changes: dict[str, Any], problem: str) -> None:
+        assert problems_of_provider(**changes) == (problem,)
+
+    def test_everything_wrong_is_told_at_once(self) -> None:
+        assert len(problems_of(server={"port": -1, "host": 5}, logging={"level": "loud"}, nonsense=1)) == 4
+
+    @pytest.mark.parametrize("values", [{"providers": []}, {}])
+    def test_no_provider_is_told_with_what_to_do(self, values: dict[str, Any]) -> None:
+        with pytest.raises(SettingsInvalid) as caught:
+            load_settings(overrides=values)
+        (problem,) = caught.value.problems
+        assert problem.startswith("providers: there is none; add a [[providers]] table")
+        assert "MONITOR_PROVIDERS" in problem
+
+    @pytest.mark.parametrize(
+        ("variable", "value", "problem"),
+        [
+            (
+                "MONITOR_PROVIDERS",
+                "nonsense",
+                "MONITOR_PROVIDERS: not valid JSON; it must hold the whole of 'providers' as JSON",
+            ),
+            ("MONITOR_SERVER", "", "MONITOR_SERVER: not valid JSON; it must hold the whole of 'server' as JSON"),
+            (
+                "MONITOR_SERVR__PORT",
+                "1",
+                "MONITOR_SERVR__PORT: there is no section 'servr'; there are: server, store, tracing, logging, "
+                "tokens, policies, providers",
+            ),
+            (
+                "MONITOR_SERVER__PROT",
+                "1",
+                "server.prot: there is no such key; allowed here: host, port, instance, max_in_flight, "
+                "max_body_bytes, max_prompt_chars, shutdown_grace",
+            ),
+            (
+                "MONITOR_SERVER__PORT",
+                "",
+                "server.port: Input should be a valid integer, unable to parse string as an integer; found ''",
+            ),
+        ],
+    )
+    def test_a_variable_is_told_as_well(
+        self, variable: str, value: str, problem: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(variable, value)
+        assert problems_of() == (problem,)
+
+    def test_a_file_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingsInvalid, match=r"no-such\.toml: no such file"):
+            load_settings(tmp_path / "no-such.toml")
+
+    @pytest.mark.parametrize("content", [b"[server", b"\xff\xfe", b"a = 1\na = 2"])
+    def test_a_file_that_is_no_toml_is_named(self, tmp_path: Path, content: bytes) -> None:
+        path = tmp_path / "bad.toml"
+        path.write_bytes(content)
+        with pytest.raises(SettingsInvalid, match=r"bad\.toml: not valid TOML"):
+            load_settings(path)
+
+    def test_every_section_has_its_keys_told(self) -> None:
+        assert list(_SECTIONS) == list(Settings.model_fields)
+
+
+class TestLoopback:
+    @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+    def test_without_a_token_it_may_listen_on_loopback(self, host: str) -> None:
+        assert load(server={"host": host}).is_loopback_only
+
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", "", "127.0.0.1.example.org"])
+    def test_elsewhere_it_says_how_to_make_one(self, host: str) -> None:
+        (problem,) = problems_of(server={"host": host})
+        assert problem.startswith(f"server.host: {host} can be reached from other machines, and no token is set")
+        assert "monitor token" in problem
+
+    def test_with_a_token_it_may_listen_anywhere(self) -> None:
+        loaded = load(server={"host": "0.0.0.0"}, tokens=[TOKEN])
+        assert not loaded.is_loopback_only
+        assert loaded.tokens[0].scopes == {Scope.READ}
+
+
+_SECONDS = st.floats(0.001, 86_400.0)
+_POLICY = st.fixed_dictionaries(
+    {},
+    optional={
+        "grace": st.floats(0.0, 10.0),
+        "interval": _SECONDS,
+        "max_attempts": st.integers(0, 1_000),
+        "window": st.floats(10.5, 86_400.0),
+        "early_fallback": st.booleans(),
+        "check_on_open": st.booleans(),
+    },
+)
+_VALUES = st.fixed_dictionaries(
+    {},
+    optional={
+        "server": st.fixed_dictionaries(
+            {},
+            optional={
+                "port": st.integers(0, 65_535),
+                "max_in_flight": st.integers(1, 100_000),
+                "shutdown_grace": _SECONDS,
+            },
+        ),
+        "tracing": st.fixed_dictionaries({}, optional={"sample_ratio": st.floats(0.0, 1.0), "slow": _SECONDS}),
+        "logging": st.fixed_dictionaries(
+            {}, optional={"level": st.sampled_from(["debug", "info", "warning", "error"])}
+        ),
+        "policies": st.dictionaries(
+            st.from_regex(r"[a-z][a-z0-9_-]{0,5}", fullmatch=True).filter(lambda name: name != "fixed"),
+            _POLICY,
+            max_size=3,
+        ),
+    },
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(values=_VALUES)
+def test_what_is_read_from_a_file_is_what_was_written(values: dict[str, Any]) -> None:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "drawn.toml"
+        file.write_text(render_toml({**values, "providers": [dict(PROVIDER)]}))
+        from_file = load_settings(file)
+    assert from_file == load_settings(overrides={**values, "providers": [PROVIDER]})
+    for section, keys in values.items():
+        dumped = from_file.model_dump()[section]
+        if section == "policies":
+            assert {name: {key: dumped[name][key] for key in policy} for name, policy in keys.items()} == keys
+        else:
+            assert {key: dumped[key] for key in keys} == keys
+
+
+def render_toml(values: Mapping[str, Any]) -> str:
+    """TOML of tables of scalars, of tables of those, and of lists of tables: JSON's scalars are TOML's."""
+    lines: list[str] = []
+    for section, content in values.items():
+        tables = content if isinstance(content, list) else [content]
+        for table in tables:
+            lines.append(f"[[{section}]]" if isinstance(content, list) else f"[{section}]")
+            lines += [f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)]
+            for name, inner in table.items():
+                if isinstance(inner, dict):
+                    lines.append(f"[{section}.{name}]")
+                    lines += [f"{key} = {json.dumps(value)}" for key, value in inner.items()]
+    return "\n".join(lines)
