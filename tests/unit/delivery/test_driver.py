@@ -376,6 +376,15 @@ class TestCancelled:
         assert played.facts == []
         assert played.provider.subscribed_at_s == []
 
+    @pytest.mark.parametrize("is_cancelled", [False, True])
+    async def test_no_timer_is_left_when_it_is_over(self, is_cancelled: bool) -> None:
+        played = Played(scripted(Connection([Say(1.0, Pending()), Say(32.0, ready())])))
+        loop, task = asyncio.get_running_loop(), asyncio.create_task(played.run())
+        if is_cancelled:
+            loop.call_at(15.0, task.cancel)
+        await asyncio.wait([task])
+        assert [timer for timer in loop._scheduled if not timer.cancelled()] == []  # type: ignore[attr-defined]
+
     async def test_after_the_end_nothing_changes(self) -> None:
         played = Played(scripted(Connection([Say(3.0, ready())])))
         verdict = await played.run()
