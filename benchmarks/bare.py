@@ -11,7 +11,7 @@ import aiohttp
 import orjson
 import psutil
 
-from benchmarks.peers import TOKEN
+from benchmarks.peers import RAMP_PER_S, TOKEN
 from monitor.cli.loop import run
 
 _WARM_UP = 100
@@ -62,20 +62,21 @@ async def _main(url: str, generations: int, concurrency: int, mode: str) -> dict
         return {"cpu_s": time.process_time() - before_s, "known_at_s": bare.known_at_s}
 
 
-async def _run(bare: _Bare, generations: int, concurrency: int) -> None:
+async def _run(bare: _Bare, generations: int, concurrency: int, per_s: float | None = None) -> None:
     free = asyncio.Semaphore(concurrency)
 
-    async def one() -> None:
+    async def one(number: int) -> None:
+        await asyncio.sleep(number / per_s if per_s else 0)
         async with free:
             await bare.generate("a red fox")
 
-    await asyncio.gather(*(one() for _ in range(generations)))
+    await asyncio.gather(*(one(number) for number in range(generations)))
 
 
 async def _memory(bare: _Bare, generations: int) -> dict[str, Any]:
     process = psutil.Process(os.getpid())
     before = process.memory_info().rss
-    running = asyncio.ensure_future(_run(bare, generations, generations))
+    running = asyncio.ensure_future(_run(bare, generations, generations, RAMP_PER_S))
     while bare.open_streams < generations:
         await asyncio.sleep(0.1)
     held = process.memory_info().rss - before

@@ -14,7 +14,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
-from benchmarks.peers import Peer, bare_client, completed_at_s, provider, service
+from benchmarks.peers import RAMP_PER_S, Peer, bare_client, completed_at_s, provider, service
 
 FIXED: Final[dict[str, Any]] = {"check_on_open": False, "early_fallback": False}
 PATIENT: Final[dict[str, Any]] = {"grace": 200, "window": 300, "check_on_open": False, "early_fallback": False}
@@ -39,12 +39,13 @@ class Figure:
 
 async def measure_processor_time(generations: int, concurrency: int) -> list[Figure]:
     """Processor time of the service for a generation delivered over its API, SSE path, everything on."""
-    async with provider(0.2) as simulator:
-        async with _serving(simulator, FIXED) as (ours, http, _):
-            await _generate(http, ours.url, _WARM_UP, concurrency)
-            before_s = ours.cpu_s()
-            await _generate(http, ours.url, generations, concurrency)
-            ours_ms = (ours.cpu_s() - before_s) / generations * 1000
+    async with provider(1.0) as simulator:
+        with tempfile.TemporaryDirectory() as folder:
+            async with _serving(simulator, FIXED, folder) as (ours, http):
+                await _generate(http, ours.url, _WARM_UP, concurrency)
+                before_s = ours.cpu_s()
+                await _generate(http, ours.url, generations, concurrency)
+                ours_ms = (ours.cpu_s() - before_s) / generations * 1000
         bare = await bare_client(simulator.url, generations, concurrency, report_memory=False)
     bare_ms = bare["cpu_s"] / generations * 1000
     return [Figure("processor time for a generation", ours_ms, bare_ms, "ms", 2.0)]
@@ -66,14 +67,17 @@ async def measure_latency(generations: int, in_flight: int) -> list[Figure]:
 
 async def measure_memory(generations: int) -> list[Figure]:
     """Memory of each of many generations in flight with an open stream, and a scrape while they run."""
-    async with provider(45.0) as simulator:
-        async with _serving(simulator, PATIENT) as (ours, http, _):
-            before = ours.rss_bytes()
-            running = asyncio.ensure_future(_generate(http, ours.url, generations, generations, wait_s=120))
-            await _until_open(http, simulator.url, generations)
-            ours_kib = (ours.rss_bytes() - before) / generations / 1024
-            scrape_ms = [await _scrape_ms(http, ours.url) for _ in range(5)]
-            delivered = await running
+    async with provider(60.0) as simulator:
+        with tempfile.TemporaryDirectory() as folder:
+            async with _serving(simulator, PATIENT, folder) as (ours, http):
+                before = ours.rss_bytes()
+                running = asyncio.ensure_future(
+                    _generate(http, ours.url, generations, generations, wait_s=200, per_s=RAMP_PER_S)
+                )
+                await _until_open(http, simulator.url, generations)
+                ours_kib = (ours.rss_bytes() - before) / generations / 1024
+                scrape_ms = [await _scrape_ms(http, ours.url) for _ in range(5)]
+                delivered = await running
         bare = await bare_client(simulator.url, generations, generations, report_memory=True)
     assert delivered == generations == bare["delivered"], "some were not delivered"
     return [
@@ -91,13 +95,14 @@ async def measure_memory(generations: int) -> list[Figure]:
 
 
 async def _latencies(simulator: Peer, generations: int, in_flight: int, *, is_scraped: bool) -> list[float]:
-    async with _serving(simulator, FIXED) as (ours, http, folder):
-        await _generate(http, ours.url, _WARM_UP, in_flight)
-        scraping = asyncio.create_task(_scrape_on(http, ours.url)) if is_scraped else None
-        await _generate(http, ours.url, generations, in_flight)
-        if scraping is not None:
-            scraping.cancel()
-    known_at_s = json.loads((folder / "notes.json").read_text("utf-8"))
+    with tempfile.TemporaryDirectory() as folder:
+        async with _serving(simulator, FIXED, folder) as (ours, http):
+            await _generate(http, ours.url, _WARM_UP, in_flight)
+            scraping = asyncio.create_task(_scrape_on(http, ours.url)) if is_scraped else None
+            await _generate(http, ours.url, generations, in_flight)
+            if scraping is not None:
+                scraping.cancel()
+        known_at_s = json.loads((Path(folder) / "notes.json").read_text("utf-8"))
     return await _added(simulator.url, dict(list(known_at_s.items())[_WARM_UP:]))
 
 
@@ -108,13 +113,17 @@ async def _added(provider_url: str, known_at_s: dict[str, float]) -> list[float]
 
 
 @asynccontextmanager
-async def _serving(simulator: Peer, policy: dict[str, Any]) -> AsyncIterator[tuple[Peer, aiohttp.ClientSession, Path]]:
-    """The service, a caller of it, and the folder where its notes are once it has stopped."""
-    with tempfile.TemporaryDirectory() as folder:
-        timeout, connector = aiohttp.ClientTimeout(total=None), aiohttp.TCPConnector(limit=0)
-        async with _collector() as collector_url, aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
-            async with service(Path(folder), simulator.url, collector_url, policy) as ours:
-                yield ours, http, Path(folder)
+async def _serving(
+    simulator: Peer, policy: dict[str, Any], folder: str
+) -> AsyncIterator[tuple[Peer, aiohttp.ClientSession]]:
+    """The service, and a caller of it. Its database is in `folder`, and its notes once it has stopped."""
+    timeout, connector = aiohttp.ClientTimeout(total=None), aiohttp.TCPConnector(limit=0)
+    async with (
+        _collector() as collector_url,
+        aiohttp.ClientSession(timeout=timeout, connector=connector) as http,
+        service(Path(folder), simulator.url, collector_url, policy) as ours,
+    ):
+        yield ours, http
 
 
 @asynccontextmanager
@@ -137,16 +146,23 @@ async def _collector() -> AsyncIterator[str]:
 
 
 async def _generate(
-    http: aiohttp.ClientSession, url: str, generations: int, concurrency: int, *, wait_s: int = 60
+    http: aiohttp.ClientSession,
+    url: str,
+    generations: int,
+    concurrency: int,
+    *,
+    wait_s: int = 60,
+    per_s: float | None = None,
 ) -> int:
-    """Run generations through the API; how many were delivered."""
+    """Run generations through the API, at most `per_s` begun in a second; how many were delivered."""
     free, headers = asyncio.Semaphore(concurrency), {"Prefer": f"wait={wait_s}"}
 
-    async def one() -> int:
+    async def one(number: int) -> int:
+        await asyncio.sleep(0 if per_s is None else number / per_s)
         async with free, http.post(f"{url}/v1/generations", json={"prompt": "a red fox"}, headers=headers) as response:
             return int((await response.json())["outcome"] == "delivered")
 
-    return sum(await asyncio.gather(*(one() for _ in range(generations))))
+    return sum(await asyncio.gather(*(one(number) for number in range(generations))))
 
 
 async def _until_open(http: aiohttp.ClientSession, provider_url: str, streams: int) -> None:

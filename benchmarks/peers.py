@@ -15,6 +15,8 @@ import aiohttp
 import psutil
 
 TOKEN: Final = "benchmark"
+RAMP_PER_S: Final = 200.0
+"""A stream that stands after its event was published waits for a poll, so thousands are begun at a bearable pace."""
 _START_S: Final = 30.0
 
 

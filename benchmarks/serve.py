@@ -10,7 +10,7 @@ from aiohttp import web
 from monitor.app import build_app
 from monitor.cli.loop import run, until_told_to_stop
 from monitor.cli.output import err
-from monitor.delivery.facts import Ended, Fact
+from monitor.delivery.facts import Ended, EventSeen, EventType, Fact
 from monitor.delivery.model import Generation
 from monitor.settings import load_settings
 from monitor.telemetry.logs import configure_logging
@@ -21,11 +21,14 @@ class Notes:
 
     def __init__(self) -> None:
         self.known_at_s: dict[str, float] = {}
+        self._seen_at_s: dict[str, float] = {}
 
     def __call__(self, generation: Generation, fact: Fact, /) -> None:
         """Note a delivery."""
-        if isinstance(fact, Ended) and fact.verdict.asset is not None and fact.verdict.asset.file_id is not None:
-            self.known_at_s[fact.verdict.asset.file_id] = time.monotonic()
+        if isinstance(fact, EventSeen) and fact.type is EventType.RESULT:
+            self._seen_at_s[generation.id] = time.monotonic()
+        elif isinstance(fact, Ended) and fact.verdict.asset is not None and generation.id in self._seen_at_s:
+            self.known_at_s[fact.verdict.asset.file_id or ""] = self._seen_at_s.pop(generation.id)
 
 
 async def _serve(notes: Notes) -> None:

@@ -137,9 +137,10 @@ class Runner:
     async def wait(self, generation_id: str, at_most_s: float) -> Record | None:
         """The record, as soon as it has ended, or as it stands after `at_most_s` or when the service stops."""
         flight = self._flights.get(generation_id)
-        if flight is not None:
-            await flight.wait(at_most_s, lambda: self.is_stopping)
-        return await self.get(generation_id)
+        if flight is None:
+            return await self._store.get(generation_id)
+        await flight.wait(at_most_s, lambda: self.is_stopping)
+        return flight.snapshot()
 
     async def cancel(self, generation_id: str) -> Record | None:
         """Cancel it if it is still in flight here, and wait for its end. None when there is no such generation."""

@@ -6,10 +6,12 @@ Callers wait for the commit that has their write. One that stops waiting does no
 import asyncio
 import random
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+import sqlalchemy as sa
 import structlog
 from sqlalchemy import bindparam, select
 from sqlalchemy.exc import (
@@ -17,7 +19,6 @@ from sqlalchemy.exc import (
     IntegrityError,
     SQLAlchemyError,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.delivery.errors import StoreUnavailable
 from monitor.delivery.model import Handle, State
@@ -26,7 +27,7 @@ from monitor.store.rows import ending_row, row_of, submit_row
 from monitor.store.tables import generations
 
 MAX_WAITING: Final = 10_000
-_GAP_S: Final = 0.003
+_GAP_S: Final = 0.008
 _BATCH: Final = 500
 _RETRY_CAP_S: Final = 2.0
 
@@ -65,6 +66,10 @@ _WINNERS: Final = select(generations.c.ending_id).where(
 _logger = structlog.stdlib.get_logger(__name__)
 
 
+Transact = Callable[[Callable[[sa.Connection], set[str]]], Awaitable[set[str]]]
+"""Runs a function in a transaction, off the event loop, and returns what it returned once that is committed."""
+
+
 @dataclass(slots=True, eq=False)
 class _Write:
     """One row to write, and who waits for it. The result is whether it was written."""
@@ -97,10 +102,10 @@ class _Batch:
 
 
 class GroupCommit:
-    """One writer for one engine. `waiting` and `failures` are for metrics."""
+    """One writer for one database. `waiting` and `failures` are for metrics."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, transact: Transact) -> None:
+        self._transact = transact
         self._next = _Batch()
         self._under_way = 0
         self._filled = asyncio.Event()
@@ -206,22 +211,24 @@ class GroupCommit:
             write.done.set_exception(StoreUnavailable(f"the store refuses a row: {_first_line(error)}"))
 
     async def _commit(self, batch: _Batch) -> None:
-        async with self._engine.begin() as connection:
-            if batch.adds:
-                await connection.execute(_ADD, [write.row for write in batch.adds])
-            if batch.submits:
-                await connection.execute(_SUBMIT, [write.row for write in batch.submits])
-            winners = await self._end(connection, batch.ends) if batch.ends else set()
+        winners = await self._transact(lambda connection: _apply(connection, batch))
         for write in (*batch.adds, *batch.submits):
             _resolve(write, written=True)
         for write in batch.ends:
             _resolve(write, written=write.row["ending_id"] in winners)
 
-    async def _end(self, connection: AsyncConnection, ends: list[_Write]) -> set[str]:
-        """Write the outcomes, and read back whose were taken: only a first one is."""
-        await connection.execute(_END, [write.row for write in ends])
-        ending_ids = [write.row["ending_id"] for write in ends]
-        return set((await connection.execute(_WINNERS, {"ending_ids": ending_ids})).scalars())
+
+def _apply(connection: sa.Connection, batch: _Batch) -> set[str]:
+    """Write a batch, and read back which of its outcomes were taken: only a first one is."""
+    if batch.adds:
+        connection.execute(_ADD, [write.row for write in batch.adds])
+    if batch.submits:
+        connection.execute(_SUBMIT, [write.row for write in batch.submits])
+    if not batch.ends:
+        return set()
+    connection.execute(_END, [write.row for write in batch.ends])
+    ending_ids = [write.row["ending_id"] for write in batch.ends]
+    return set(connection.execute(_WINNERS, {"ending_ids": ending_ids}).scalars())
 
 
 def _resolve(write: _Write, *, written: bool) -> None:

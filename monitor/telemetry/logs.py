@@ -32,7 +32,7 @@ class LogObserver:
     """An `Observer` that tells the story of each generation: two lines at level info, all of it at debug."""
 
     def __init__(self) -> None:
-        self._logger = structlog.stdlib.get_logger("monitor.generation")
+        self._logger = structlog.stdlib.get_logger("monitor.generation").bind()  # once, not at every line
 
     def __call__(self, generation: Generation, fact: Fact, /) -> None:
         """Say what happened, if it is worth a line."""
