@@ -8,6 +8,7 @@ import ipaddress
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
@@ -104,6 +105,7 @@ def _check_local(request: web.Request) -> None:
         raise Problem(HTTPStatus.FORBIDDEN, "without tokens, pages of other origins may not change anything")
 
 
+@lru_cache(1_000)
 def _is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
