@@ -40,7 +40,7 @@ bench: install ## Measure speed and memory against a bare client; writes docs/be
 docs: install ## Rebuild the files that are built from code
 	$(BIN)/python -m monitor.telemetry.docs
 	$(BIN)/python -m monitor.simulator.docs
-	$(BIN)/python -m monitor.settings_docs
+	$(BIN)/python -m monitor.settings.docs
 
 format: install ## Format the code
 	$(BIN)/ruff check --fix .

@@ -21,10 +21,10 @@ with no monitoring, on the same simulated provider in another process. Trust the
 
 
 def _page(figures: list[Figure]) -> str:
-    conditions = (
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.machine()}, "
-        f"Python {platform.python_version()}, aiohttp {aiohttp.__version__}, uvloop; store, metrics, logs at info, and traces sampled at 10% all on."
-    )
+    machine = f"{os.cpu_count()} cores, {platform.machine()}"
+    versions = f"Python {platform.python_version()}, aiohttp {aiohttp.__version__}, uvloop"
+    switched_on = "store, metrics, logs at info, and traces sampled at 10% all on"
+    conditions = f"{datetime.now(UTC):%Y-%m-%d}, {machine}, {versions}; {switched_on}."
     lines = [_HEAD, conditions, "", "| measured | service | bare client | ratio | at most |", "|---|---|---|---|---|"]
     for figure in figures:
         limit = "" if figure.limit is None else f"{figure.limit:g}"

@@ -1,0 +1,54 @@
+"""Writes docs/settings.md from the models: `python -m monitor.settings.docs`."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from monitor.settings import model
+
+PATH: Final = Path("docs/settings.md")
+_SECTIONS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
+    ("[server]", model.ServerSettings),
+    ("[store]", model.StoreSettings),
+    ("[tracing]", model.TracingSettings),
+    ("[logging]", model.LoggingSettings),
+    ("[[tokens]]", model.TokenSettings),
+    ("[[providers]]", model.ProviderSettings),
+    ("[policies.NAME]", model.PolicySettings),
+)
+
+
+def render_settings_page() -> str:
+    """The page as Markdown."""
+    lines = [
+        "# Settings",
+        "",
+        "Built from `monitor/settings/model.py` by `make docs`; do not edit.",
+        "",
+        "From a TOML file (`--config`, else `$MONITOR_CONFIG`, else `./monitor.toml`) and from variables, which win:",
+        "`MONITOR_SERVER__PORT=8081` is `port` of `[server]`, and `MONITOR_PROVIDERS` takes JSON. Times are in seconds.",
+        "`monitor check` says everything that is wrong at once.",
+    ]
+    for title, section in _SECTIONS:
+        lines += [
+            "",
+            f"## `{title}`",
+            "",
+            (section.__doc__ or "").strip(),
+            "",
+            "| key | default | says |",
+            "|---|---|---|",
+        ]
+        lines += [_row(name, field) for name, field in section.model_fields.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, field: Any) -> str:
+    default = "required" if field.default is PydanticUndefined else f"`{field.default!r}`".replace("None", "none")
+    return f"| `{name}` | {default} | {field.description or ''} |"
+
+
+if __name__ == "__main__":
+    PATH.write_text(render_settings_page(), "utf-8")
