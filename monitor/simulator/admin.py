@@ -50,15 +50,22 @@ async def list_jobs(request: web.Request) -> web.Response:
     limit = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 100
     jobs = list(request.app[STAGE].book.jobs.values())[-limit:] if limit else []
     short = [
-        {"id": job.file_id, "fault": job.fault.name, "completed_at_ms": job.completed_at_ms} for job in reversed(jobs)
+        {
+            "id": job.file_id,
+            "project_id": job.project_id,
+            "fault": job.fault.name,
+            "completed_at_ms": job.completed_at_ms,
+        }
+        for job in reversed(jobs)
     ]
     return web.json_response({"jobs": short})
 
 
 @routes.get("/-/jobs/{id}")
 async def tell_job(request: web.Request) -> web.Response:
-    """The truth about one job."""
-    job = request.app[STAGE].book.by_file(request.match_info["id"])
+    """The truth about one job, by the id of its file or of its project."""
+    book, id_ = request.app[STAGE].book, request.match_info["id"]
+    job = book.by_file(id_) or book.by_project(id_)
     if job is None:
         return web.json_response({"detail": "no such job is remembered"}, status=404)
     return web.json_response(job.truth())

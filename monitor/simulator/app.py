@@ -4,19 +4,22 @@ import asyncio
 import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from itertools import cycle
+from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from monitor.simulator import admin, answers, creates, streams, wire
+from monitor.simulator import admin, answers, assets, creates, streams, wire
 from monitor.simulator.admin import STAGE
+from monitor.simulator.broker import BEATS
 from monitor.simulator.config import SimulatorConfig
+from monitor.simulator.models import list_generation_configs
 from monitor.simulator.stage import Stage
 
 PREFIX: Final = "/api/v1"
 _MAX_BODY_BYTES: Final = 4 * 1024 * 1024
-_LINK_LOCAL: Final = "http://169.254.169.254/latest/meta-data/"
+_EVENTS: Final = f"{PREFIX}/events/"
 
 routes = web.RouteTableDef()
 
@@ -28,6 +31,7 @@ def build_simulator(config: SimulatorConfig) -> web.Application:
     app.cleanup_ctx.append(_heartbeats)
     app.on_shutdown.append(_close)
     app.add_routes(routes)
+    app.add_routes(assets.routes)
     app.add_routes(admin.routes)
     return app
 
@@ -62,12 +66,6 @@ async def create_project_image(request: web.Request) -> web.StreamResponse:
     return await creates.create(request.app[STAGE], request, kind="image", is_project=True)
 
 
-@routes.post(f"{PREFIX}/project/video")
-async def create_project_video(request: web.Request) -> web.StreamResponse:
-    """Make a project with a video in it."""
-    return await creates.create(request.app[STAGE], request, kind="video", is_project=True)
-
-
 @routes.get(f"{PREFIX}/file/{{id}}")
 async def read_file(request: web.Request) -> web.StreamResponse:
     """A file as it stands."""
@@ -100,62 +98,43 @@ async def ping(_: web.Request) -> web.Response:
 @routes.get(f"{PREFIX}/generation-config")
 async def list_models(request: web.Request) -> web.Response:
     """The models it knows the render times of."""
-    items: list[dict[str, Any]] = [
-        {"name": name, "label": None, "source": "local", "params": {}} for name in request.app[STAGE].config.render
-    ]
-    return web.json_response({"items": items, "total": len(items), "limit": 50, "offset": 0})
-
-
-@routes.get("/assets/generated/{kind}/{name}")
-async def read_asset(request: web.Request) -> web.StreamResponse:
-    """The result itself, or what the fault serves instead. Nobody is asked for a token."""
-    file_id = request.match_info["name"].partition(".")[0]
-    job = request.app[STAGE].book.by_file(file_id)
-    body, content_type = wire.asset_bytes(file_id, request.match_info["kind"])
-    match job.fault.asset if job else "404":
-        case "404":
-            return _not_found()
-        case "html":
-            return web.Response(text="<html><body>Sign in</body></html>", content_type="text/html")
-        case "empty":
-            return web.Response(body=b"", content_type=content_type)
-        case "private":
-            return web.Response(status=302, headers={"Location": _LINK_LOCAL})
-        case _:
-            return web.Response(body=body, content_type=content_type)
+    return web.json_response(list_generation_configs(request.app[STAGE].config))
 
 
 @web.middleware
 async def _check_token(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The API wants the bearer token; a stream that was redirected elsewhere must do without it."""
     token = request.app[STAGE].config.token
-    is_open = not request.path.startswith(PREFIX) or request.query.get("moved") == "elsewhere"
+    has_moved = request.path.startswith(_EVENTS) and request.query.get("moved") == "elsewhere"
+    is_open = not request.path.startswith(PREFIX) or has_moved
     if token is None or is_open:
         return await handler(request)
     given = request.headers.get("Authorization", "")
     if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-        return web.json_response({"detail": "Not authenticated"}, status=401)
+        challenge = {"WWW-Authenticate": "Bearer"}
+        return web.json_response({"detail": "Not authenticated"}, status=401, headers=challenge)
     return await handler(request)
 
 
 async def _heartbeats(app: web.Application) -> AsyncIterator[None]:
     """One ticker for all streams."""
     stage = app[STAGE]
-
-    async def beat() -> None:
-        while True:
-            await asyncio.sleep(stage.config.heartbeat_s)
-            stage.broker.tell_all(wire.ping())
-
-    ticker = asyncio.create_task(beat())
+    ticker = asyncio.create_task(_beat(stage))
     yield
     ticker.cancel()
     await asyncio.wait({ticker})
     await stage.close()
 
 
+async def _beat(stage: Stage) -> None:
+    """Each stream hears a heartbeat every `heartbeat_s`; they take turns, so that thousands are not written at once."""
+    for number in cycle(range(BEATS)):
+        await asyncio.sleep(stage.config.heartbeat_s / BEATS)
+        stage.broker.beat(number, wire.ping())
+
+
 async def _close(app: web.Application) -> None:
-    app[STAGE].broker.close_all()
+    app[STAGE].begin_closing()
 
 
 def _not_found() -> web.Response:

@@ -2,29 +2,48 @@
 
 import asyncio
 from collections import defaultdict, deque
+from itertools import cycle
 from typing import Final
 
 from aiohttp import web
 
-MAX_QUEUED: Final = 20_000
+MAX_QUEUED_BYTES: Final = 32 * 1024 * 1024
+BEATS: Final = 16
+"""Into so many groups streams are put for heartbeats, so that thousands of them are not all written to at once."""
+_ON_ITS_WAY_S: Final = 0.05
 
 
 class Subscriber:
     """One open stream. Frames queue here until they are written; `close` ends it, `cut` breaks it in the middle."""
 
+    __slots__ = (
+        "_frames",
+        "_is_bytewise",
+        "_is_closed",
+        "_is_cut",
+        "_queued_bytes",
+        "_woken",
+        "beat",
+        "channel",
+        "is_mute",
+    )
+
     def __init__(self, channel: str, *, is_mute: bool = False, is_bytewise: bool = False) -> None:
         self.channel = channel
         self.is_mute = is_mute
+        self.beat = 0
         self._is_bytewise = is_bytewise
         self._frames: deque[bytes] = deque()
+        self._queued_bytes = 0
         self._woken = asyncio.Event()
         self._is_closed = False
         self._is_cut = False
 
     def put(self, frame: bytes) -> None:
         """Queue a frame; a listener who is far too slow loses it."""
-        if not self.is_mute and len(self._frames) < MAX_QUEUED:
+        if not self.is_mute and self._queued_bytes + len(frame) <= MAX_QUEUED_BYTES:
             self._frames.append(frame)
+            self._queued_bytes += len(frame)
             self._woken.set()
 
     def close(self) -> None:
@@ -38,12 +57,14 @@ class Subscriber:
         self._woken.set()
 
     async def write_to(self, response: web.StreamResponse, request: web.Request) -> None:
-        """Write frames until the stream is closed or the listener has gone."""
+        """Write frames until the stream is closed or cut. Raises ConnectionError when the listener has gone."""
         while True:
             while self._frames:
-                await self._write(response, self._frames.popleft())
+                frame = self._frames.popleft()
+                self._queued_bytes -= len(frame)
+                await self._write(response, frame)
             if self._is_cut and request.transport is not None:
-                await asyncio.sleep(0.05)  # what was written is on its way before the connection breaks
+                await asyncio.sleep(_ON_ITS_WAY_S)  # what was written leaves before the connection breaks
                 request.transport.abort()
             if self._is_closed or self._is_cut:
                 return
@@ -64,6 +85,8 @@ class Broker:
 
     def __init__(self) -> None:
         self._listening: defaultdict[str, set[Subscriber]] = defaultdict(set)
+        self._beats: list[set[Subscriber]] = [set() for _ in range(BEATS)]
+        self._next_beat = cycle(range(BEATS))
 
     @property
     def open_streams(self) -> int:
@@ -73,33 +96,42 @@ class Broker:
     def subscribe(self, subscriber: Subscriber) -> None:
         """From now on it hears."""
         self._listening[subscriber.channel].add(subscriber)
+        subscriber.beat = next(self._next_beat)
+        self._beats[subscriber.beat].add(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """From now on it does not."""
-        listening = self._listening[subscriber.channel]
+        """From now on it does not. Once more does no harm."""
+        self._beats[subscriber.beat].discard(subscriber)
+        listening = self._listening.get(subscriber.channel)
+        if listening is None:
+            return
         listening.discard(subscriber)
         if not listening:
             del self._listening[subscriber.channel]
 
-    def listeners(self, channel: str) -> list[Subscriber]:
-        """Who listens to `channel` now."""
-        return list(self._listening.get(channel, ()))
-
     def publish(self, channel: str, frame: bytes) -> int:
         """Tell all who listen now; how many that were."""
-        listeners = self.listeners(channel)
+        listeners = self._listening.get(channel, ())
         for subscriber in listeners:
             subscriber.put(frame)
         return len(listeners)
 
-    def tell_all(self, frame: bytes) -> None:
-        """A heartbeat for everybody."""
-        for listeners in list(self._listening.values()):
-            for subscriber in listeners:
-                subscriber.put(frame)
+    def drop(self, channel: str, *, in_the_middle: bool) -> None:
+        """End or cut all streams of a channel. They hear nothing that is published from now on."""
+        for subscriber in list(self._listening.get(channel, ())):
+            self.unsubscribe(subscriber)
+            if in_the_middle:
+                subscriber.cut()
+            else:
+                subscriber.close()
+
+    def beat(self, number: int, frame: bytes) -> None:
+        """A heartbeat for one group of streams."""
+        for subscriber in self._beats[number]:
+            subscriber.put(frame)
 
     def close_all(self) -> None:
         """End all streams."""
-        for listeners in list(self._listening.values()):
+        for listeners in self._listening.values():
             for subscriber in listeners:
                 subscriber.close()

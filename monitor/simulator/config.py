@@ -13,14 +13,16 @@ _Z95: Final = 1.6448536269514722
 
 @dataclass(frozen=True, slots=True)
 class RenderTime:
-    """A log-normal distribution of render times, by its median and 95th percentile in seconds."""
+    """A log-normal distribution of render times, by its median and 95th percentile in seconds. Raises ValueError."""
 
     median_s: float
     p95_s: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.median_s <= self.p95_s:
-            raise ValueError(f"render: median {self.median_s} s must be over 0 and at most p95 {self.p95_s} s")
+        if not 0 < self.median_s <= self.p95_s < math.inf:
+            raise ValueError(
+                f"render: median {self.median_s} s must be over 0 and at most p95 {self.p95_s} s, both finite"
+            )
 
     def draw_s(self, rng: random.Random) -> float:
         """One render time."""
@@ -36,6 +38,8 @@ RENDER_TIMES: Final[Mapping[str, RenderTime]] = {
     "fal-ai/flux-pro/kontext": RenderTime(15, 45),
     "azure-openai/gpt-image-1": RenderTime(45, 120),
     "comfyui/ltx": RenderTime(90, 240),
+    "fal-ai/kling-video/v2.1/standard/image-to-video": RenderTime(240, 600),
+    "fal-ai/minimax/video-01/image-to-video": RenderTime(240, 600),
     "google-cloud/veo3-text2video": RenderTime(180, 420),
     "azure-openai/sora": RenderTime(240, 900),
 }
@@ -47,8 +51,8 @@ OTHER_MODEL: Final = RenderTime(30, 90)
 class SimulatorConfig:
     """`time_scale` multiplies render times and the faults' delays; `fixed_render_s` replaces the drawn render times.
 
-    `mix` gives the faults their weights. Of ended jobs, the newest `max_jobs` are remembered.
-    Raises ValueError naming what is wrong.
+    `mix` gives the faults their weights. At most `max_jobs` jobs are remembered; those that ended are forgotten first.
+    `heartbeat_s` is never scaled. A `token` of None lets everybody in. Raises ValueError naming what is wrong.
     """
 
     token: str | None = "simulator-token"  # noqa: S105 - it guards nothing
@@ -63,10 +67,12 @@ class SimulatorConfig:
     def __post_init__(self) -> None:
         check_mix(self.mix)
         for name in ("time_scale", "heartbeat_s", "max_jobs"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be over 0")
-        if self.fixed_render_s is not None and not self.fixed_render_s >= 0:
-            raise ValueError(f"fixed_render_s is {self.fixed_render_s}; it must be 0 or more")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number over 0")
+        if self.fixed_render_s is not None and not 0 <= self.fixed_render_s < math.inf:
+            raise ValueError(f"fixed_render_s is {self.fixed_render_s}; it must be a finite number, 0 or more")
+        if self.token == "":
+            raise ValueError("token is empty; give one, or None to let everybody in")
 
     def draw_render_s(self, model: str, rng: random.Random) -> float:
         """How long a job takes, before scaling. The draw is made in any case, so that a seed tells the same story."""

@@ -10,105 +10,120 @@ from monitor.simulator.jobs import Job
 from monitor.simulator.stage import Stage
 
 HIDDEN_S: Final = 0.5
-"""How long status calls lag behind the event, where the event has to win."""
+"""How long status calls lag behind the event, scaled, where the event has to win."""
+LEAST_HIDDEN_S: Final = 0.25
+"""And at least so long, however fast the demo: the event needs real time to be read."""
+EVENT_ID: Final = "event-1"
+_RETRY_MS: Final = 5_000
 _HUGE_BYTES: Final = 5 * 1024 * 1024
 _STORM_PER_S: Final = 5_000
+_STORM_TICK_S: Final = 0.02
 
 
 def begin(stage: Stage, job: Job) -> None:
     """Begin the job's story. The healthy one is a single timer, as thousands of them run in benchmarks."""
-    story = STORIES.get(job.fault.story or "publish")
-    if story is None:
-        asyncio.get_running_loop().call_later(job.render_s, _publish, stage, job)
-    elif job.fault.story == "early":
+    fault = job.fault
+    if fault.story == "early":
         _publish(stage, job)
+    elif fault.story == "never":
+        stage.book.note_end(job)
+    elif fault.story or fault.hides:
+        stage.spawn(_tell(stage, job, STORIES[fault.story or "publish"]))
     else:
-        stage.spawn(_tell(story, stage, job))
+        asyncio.get_running_loop().call_at(job.due_at_s, _publish, stage, job)
 
 
-async def _tell(story: "Story", stage: Stage, job: Job) -> None:
+async def _tell(stage: Stage, job: Job, story: "Story") -> None:
+    if job.fault.hides:
+        await job.connected.wait()
     await story(stage, job)
 
 
+async def _rendered(job: Job, share: float = 1.0) -> None:
+    """Wait until `share` of the render is done."""
+    delay_s = job.created_at_s + share * job.render_s - asyncio.get_running_loop().time()
+    await asyncio.sleep(max(0.0, delay_s))
+
+
+def _complete(stage: Stage, job: Job) -> None:
+    lag_s = max(LEAST_HIDDEN_S, HIDDEN_S * stage.config.time_scale) if job.fault.hides else 0.0
+    stage.complete(job, status_after_s=lag_s)
+
+
 def _publish(stage: Stage, job: Job) -> None:
-    stage.complete(job)
+    _complete(stage, job)
     stage.publish_result(job)
 
 
+async def _publish_when_done(stage: Stage, job: Job) -> None:
+    await _rendered(job)
+    _publish(stage, job)
+
+
 async def _silent(stage: Stage, job: Job) -> None:
-    await asyncio.sleep(job.render_s)
+    await _rendered(job)
     stage.complete(job)
 
 
-async def _never(stage: Stage, job: Job) -> None:
-    """Nothing, for ever."""
-
-
-async def _early(stage: Stage, job: Job) -> None:
-    """Told at once, see `begin`."""
-
-
 async def _gap(stage: Stage, job: Job) -> None:
-    await asyncio.sleep(job.render_s)
-    for channel in job.channels:
-        for subscriber in stage.broker.listeners(channel):
-            stage.broker.unsubscribe(subscriber)
-            subscriber.close()
+    await _rendered(job)
+    stage.drop_streams(job)
     _publish(stage, job)
 
 
 async def _drop_mid_event(stage: Stage, job: Job) -> None:
-    await asyncio.sleep(job.render_s)
+    await _rendered(job)
     whole = wire.frame(wire.message("file", wire.file_read(job, is_ready=True)))
-    job.connected.clear()
     stage.publish_frame(job, "half a file event", whole[: len(whole) // 2])
-    for channel in job.channels:
-        for subscriber in stage.broker.listeners(channel):
-            stage.broker.unsubscribe(subscriber)
-            subscriber.cut()
+    stage.drop_streams(job, in_the_middle=True)
     await _publish_to_a_listener(stage, job)
-
-
-async def _publish_to_a_listener(stage: Stage, job: Job) -> None:
-    """Wait until somebody listens again, and publish to them before status calls show anything."""
-    await job.connected.wait()
-    await stage.wait(0.3)
-    stage.complete(job, status_after_s=HIDDEN_S)
-    stage.publish_result(job)
 
 
 async def _id_retry(stage: Stage, job: Job) -> None:
-    retry_ms = int(5_000 * stage.config.time_scale)
-    await job.connected.wait()
+    retry_ms = int(_RETRY_MS * stage.config.time_scale)
     await stage.wait(0.2)
     progress = wire.message("render_progress", {"progress": 10, "file_id": job.file_id})
-    stage.publish_frame(job, "render_progress", wire.frame(progress, id_="event-1", retry_ms=retry_ms))
+    stage.publish_frame(job, "progress with id", wire.frame(progress, id_=EVENT_ID, retry_ms=retry_ms))
     await stage.wait(0.1)
-    job.connected.clear()
-    for channel in job.channels:
-        for subscriber in stage.broker.listeners(channel):
-            stage.broker.unsubscribe(subscriber)
-            subscriber.close()
-    await _publish_to_a_listener(stage, job)
+    stage.drop_streams(job)
+    await _publish_to_a_listener(stage, job, last_event_id=EVENT_ID)
+
+
+async def _publish_to_a_listener(stage: Stage, job: Job, last_event_id: str | None = None) -> None:
+    """Publish as soon as somebody listens again (and says where it was); status calls show nothing before."""
+    while True:
+        await job.connected.wait()
+        await stage.wait(0.3)
+        if last_event_id in (None, job.connections[-1]["last_event_id"]) and stage.publish_result(job):
+            _complete(stage, job)
+            return
+        job.connected.clear()
+
+
+async def _chunked(stage: Stage, job: Job) -> None:
+    await _rendered(job)
+    _complete(stage, job)
+    file = wire.file_read(job, is_ready=True)
+    made = file[f"{job.kind}_generation"] | {"style_name": "水彩 é 🎨"}
+    stage.publish(job, "file", file | {f"{job.kind}_generation": made})
 
 
 async def _bom_cr(stage: Stage, job: Job) -> None:
-    await asyncio.sleep(job.render_s)
-    stage.complete(job)
+    await _rendered(job)
+    _complete(stage, job)
     first, second = wire.message("file", wire.file_read(job, is_ready=True)).split(b",", 1)
     lines = (b": a comment", b"unknown: field", b"nothing", b"data: " + first + b",", b"data:" + second, b"", b"")
     stage.publish_frame(job, "file", b"\r".join(lines))
 
 
 async def _huge_event(stage: Stage, job: Job) -> None:
-    await asyncio.sleep(job.render_s / 2)
+    await _rendered(job, 0.5)
     stage.publish(job, "render_progress", {"progress": 50, "padding": "x" * _HUGE_BYTES})
-    await asyncio.sleep(job.render_s / 2)
-    _publish(stage, job)
+    await _publish_when_done(stage, job)
 
 
 async def _malformed(stage: Stage, job: Job) -> None:
-    await asyncio.sleep(job.render_s)
+    await _rendered(job)
     bad = (b"{not json", b"[1, 2, 3]", wire.message("file", "a string"), b'{"type": "file", "object": "\xff\xfe"}')
     for data in bad:
         stage.publish_frame(job, "malformed", wire.frame(data))
@@ -116,95 +131,86 @@ async def _malformed(stage: Stage, job: Job) -> None:
 
 
 async def _progress_storm(stage: Stage, job: Job) -> None:
-    began_s = stage.now_s
-    sent = 0
-    while (elapsed_s := stage.now_s - began_s) < job.render_s:
-        due = int(elapsed_s * _STORM_PER_S)
-        percent = 100 * elapsed_s / job.render_s
+    began_s, ends_s, sent = stage.now_s, stage.now_s + job.render_s, 0
+    while (now_s := stage.now_s) < ends_s:
+        percent, due = 100 * (now_s - began_s) / job.render_s, int((now_s - began_s) * _STORM_PER_S) + 1
         storm = wire.frame(wire.message("render_progress", {"progress": percent, "file_id": job.file_id}))
         stage.publish_frame(job, "render_progress", storm * (due - sent))
         sent = due
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(min(_STORM_TICK_S, ends_s - now_s))
     _publish(stage, job)
 
 
 async def _progress_only(stage: Stage, job: Job) -> None:
     for percent in range(0, 101, 10):
+        await _rendered(job, percent / 100)
         stage.publish(job, "render_progress", {"progress": percent, "file_id": job.file_id})
-        await asyncio.sleep(job.render_s / 11)
     stage.complete(job)
 
 
 async def _null_url(stage: Stage, job: Job) -> None:
-    await asyncio.sleep(job.render_s / 2)
+    await _rendered(job, 0.5)
     stage.publish(job, "file", wire.file_read(job, is_ready=False))
-    await asyncio.sleep(job.render_s / 2)
-    _publish(stage, job)
+    await _publish_when_done(stage, job)
 
 
 async def _thumbnail_first(stage: Stage, job: Job) -> None:
-    await asyncio.sleep(job.render_s / 2)
+    await _rendered(job, 0.5)
     stage.publish(job, "file", wire.file_read(job, is_ready=False, thumbnail=True))
-    await asyncio.sleep(job.render_s / 2)
-    _publish(stage, job)
+    await _publish_when_done(stage, job)
 
 
 async def _file_id_only(stage: Stage, job: Job) -> None:
-    await asyncio.sleep(job.render_s)
-    stage.complete(job)
+    await _rendered(job)
+    stage.complete(job)  # not hidden: whoever got the event asks for the file at once
     stage.publish(job, "render_result", {"file_id": job.file_id})
 
 
 async def _duplicate(stage: Stage, job: Job) -> None:
-    await asyncio.sleep(job.render_s)
-    _publish(stage, job)
+    await _publish_when_done(stage, job)
     stage.publish_result(job)
     stage.publish_result(job)
 
 
 async def _foreign(stage: Stage, job: Job) -> None:
-    await asyncio.sleep(job.render_s)
-    stage.complete(job)
+    await _rendered(job)
     for number in range(3):
-        other = wire.file_read(job, is_ready=True, url=f"{job.origin}/assets/generated/image/other-{number}.png")
         foreign_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{job.file_id}-{number}"))
+        other = wire.file_read(job, is_ready=True, url=f"{job.origin}/assets/generated/{job.kind}/{foreign_id}.png")
         stage.publish(job, "file", other | {"id": foreign_id})
-    stage.publish_result(job)
+    _publish(stage, job)
 
 
 async def _wrong_channel(stage: Stage, job: Job) -> None:
-    await asyncio.sleep(job.render_s)
+    await _rendered(job)
     stage.complete(job)
     other = f"file.{job.file_id}" if job.project_id else f"project.{job.file_id}"
     stage.publish(job, "file", wire.file_read(job, is_ready=True), channels=[other])
 
 
 async def _out_of_order(stage: Stage, job: Job) -> None:
-    await asyncio.sleep(job.render_s)
-    _publish(stage, job)
+    await _publish_when_done(stage, job)
     stage.publish(job, "render_progress", {"progress": 40, "file_id": job.file_id})
 
 
 async def _task_error(stage: Stage, job: Job) -> None:
-    await asyncio.sleep(job.render_s)
+    await _rendered(job)
     stage.fail(job)
     stage.publish(job, "task", wire.task_read(job, "error"))
 
 
 async def _task_error_silent(stage: Stage, job: Job) -> None:
-    await asyncio.sleep(job.render_s)
+    await _rendered(job)
     stage.fail(job)
 
 
 async def _result_then_error(stage: Stage, job: Job) -> None:
-    await asyncio.sleep(job.render_s)
-    _publish(stage, job)
+    await _publish_when_done(stage, job)
     stage.publish(job, "task", wire.task_read(job, "error"))
 
 
 async def _never_closes(stage: Stage, job: Job) -> None:
-    await asyncio.sleep(job.render_s)
-    _publish(stage, job)
+    await _publish_when_done(stage, job)
     for _ in range(100):
         stage.publish_frame(job, "heartbeat", wire.ping())
         await stage.wait(0.1)
@@ -212,12 +218,12 @@ async def _never_closes(stage: Stage, job: Job) -> None:
 
 Story = Callable[[Stage, Job], Awaitable[None]]
 STORIES: Final[dict[str, Story]] = {
+    "publish": _publish_when_done,
     "silent": _silent,
-    "never": _never,
-    "early": _early,
     "gap": _gap,
     "drop_mid_event": _drop_mid_event,
     "id_retry": _id_retry,
+    "chunked": _chunked,
     "bom_cr": _bom_cr,
     "huge_event": _huge_event,
     "malformed": _malformed,
@@ -235,4 +241,4 @@ STORIES: Final[dict[str, Story]] = {
     "result_then_error": _result_then_error,
     "never_closes": _never_closes,
 }
-"""All but `publish`, which needs no task."""
+"""All that need a task of their own; see `begin` for `early`, `never` and the healthy one."""

@@ -1,7 +1,5 @@
-"""What goes over the wire: file and project objects, event frames, result URLs, and bytes that really are a picture."""
+"""What goes over the wire: file, task and project objects, event frames and result URLs."""
 
-import struct
-import zlib
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -9,45 +7,67 @@ import orjson
 
 from monitor.simulator.jobs import Job
 
-PNG_TYPE: Final = "image/png"
-_SIDE: Final = 32
-_FTYP: Final = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"
+_IMAGE: Final[dict[str, Any]] = {
+    "negative_prompt": "",
+    "width": 1024,
+    "height": 1024,
+    "steps": 20,
+    "shot_size": None,
+    "seed": None,
+    "style_name": None,
+    "references": [],
+    "entity_ids": [],
+}
+_VIDEO: Final[dict[str, Any]] = {
+    "negative_prompt": "",
+    "seed": None,
+    "duration": 5.0,
+    "width": None,
+    "height": None,
+    "aspect_ratio": None,
+    "references": [],
+}
+"""The real provider's defaults, as captured."""
 
 
 def file_read(job: Job, *, is_ready: bool, url: str | None = None, thumbnail: bool | None = None) -> dict[str, Any]:
     """An `IFileRead`. Its URL is null until the file is ready."""
+    is_image = job.kind == "image"
     has_thumbnail = is_ready if thumbnail is None else thumbnail
     return {
         "id": job.file_id,
         "url": (url or result_url(job)) if is_ready else None,
-        "thumbnail_url": f"{job.origin}/assets/uploaded/{job.file_id}-thumbnail.webp" if has_thumbnail else None,
+        "thumbnail_url": f"{job.origin}/assets/uploaded/image/{job.file_id}-thumbnail.png" if has_thumbnail else None,
         "type": job.kind,
         "duration": None,
-        "image_generation_id": job.generation_id if job.kind == "image" else None,
-        "image_generation": {"id": job.generation_id, "prompt": job.prompt, "generation_config_name": job.model}
-        if job.kind == "image"
-        else None,
-        "video_generation_id": job.generation_id if job.kind == "video" else None,
-        "video_generation": None,
+        "image_generation_id": job.generation_id if is_image else None,
+        "image_generation": generation_read(job) if is_image else None,
+        "video_generation_id": None if is_image else job.generation_id,
+        "video_generation": None if is_image else generation_read(job),
         "audio_generation_id": None,
         "audio_generation": None,
         "tasks": tasks_of(job, is_ready=is_ready),
     }
 
 
+def generation_read(job: Job) -> dict[str, Any]:
+    """An `IImageGenerationRead` or `IVideoGenerationRead`: what was asked for, with the provider's defaults."""
+    defaults = _IMAGE if job.kind == "image" else _VIDEO
+    asked = {key: default if job.told.get(key) is None else job.told[key] for key, default in defaults.items()}
+    return {"id": job.generation_id, "prompt": job.prompt, "generation_config_name": job.model, **asked}
+
+
 def tasks_of(job: Job, *, is_ready: bool) -> list[dict[str, Any]]:
     """Images have no tasks until one fails; videos have one from the start."""
     if not job.has_failed and job.kind == "image":
         return []
-    status = "error" if job.has_failed else "completed" if is_ready else "in_progress"
-    return [task_read(job, status)]
+    return [task_read(job, "error" if job.has_failed else "completed" if is_ready else "in_progress")]
 
 
 def task_read(job: Job, status: str) -> dict[str, Any]:
-    """An `ITaskRead`."""
-    kind = f"{job.kind}-generation-flow"
+    """An `ITaskRead`. It has no field for what went wrong."""
     return {
-        "type": kind,
+        "type": f"{job.kind}-generation-flow",
         "status": status,
         "id": job.generation_id,
         "file_id": job.file_id,
@@ -63,7 +83,8 @@ def project_read(job: Job, value: dict[str, Any] | None) -> dict[str, Any]:
         "type": "media",
         "data": [] if value is None else [item],
         "tasks": [task_read(job, "error")] if job.has_failed else [],
-        "config": {},
+        "config": job.told,
+        "thumbnail_url": None,
         "music": None,
         "template_name": None,
         "style_name": None,
@@ -73,8 +94,15 @@ def project_read(job: Job, value: dict[str, Any] | None) -> dict[str, Any]:
     }
 
 
+def data_of(job: Job, *, is_ready: bool) -> dict[str, Any] | None:
+    """What a project says of its file: the id from the start, the URL at the end; `create_project` has no id before."""
+    if is_ready:
+        return {"url": result_url(job), "file_id": job.file_id}
+    return None if job.fault.create == "create_project" else {"file_id": job.file_id}
+
+
 def result_url(job: Job) -> str:
-    """The URL of the result, in the shape that the job's fault asks for."""
+    """The URL of the result, in the shape that the job's fault asks for.."""
     extension = "png" if job.kind == "image" else "mp4"
     path = f"/assets/generated/{job.kind}/{job.file_id}"
     match job.fault.url:
@@ -107,18 +135,3 @@ def frame(data: bytes, *, id_: str | None = None, retry_ms: int | None = None) -
 def ping() -> bytes:
     """A heartbeat: a comment that no EventSource shows its page."""
     return f": ping - {datetime.now(UTC).isoformat(sep=' ')}\r\n\r\n".encode()
-
-
-def asset_bytes(file_id: str, kind: str) -> tuple[bytes, str]:
-    """The asset and its content type: a real PNG in a colour of its own, or the head of an MP4."""
-    if kind != "image":
-        return _FTYP + file_id.encode(), "video/mp4"
-    red, green, blue = zlib.crc32(file_id.encode()).to_bytes(4, "big")[:3]
-    row = b"\x00" + bytes((red, green, blue)) * _SIDE
-    header = struct.pack(">IIBBBBB", _SIDE, _SIDE, 8, 2, 0, 0, 0)
-    parts = (_chunk(b"IHDR", header), _chunk(b"IDAT", zlib.compress(row * _SIDE)), _chunk(b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts), PNG_TYPE
-
-
-def _chunk(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
