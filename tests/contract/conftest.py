@@ -1,0 +1,100 @@
+"""Every store that there is, empty: one suite holds them all to the same contract."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from monitor.store.port import RecordStore
+from monitor.store.sql import open_sql_store
+from monitor.store.tables import metadata
+from monitor.testing.memory_store import MemoryRecordStore
+
+
+def _find_postgres() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    return found[-1].parent if found else None
+
+
+def _as_postgres(*command: str) -> list[str]:
+    """PostgreSQL refuses to run as root."""
+    return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else list(command)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL of our own on loopback, which ends with the session."""
+    binaries = _find_postgres()
+    if binaries is None:
+        if os.environ.get("CI"):
+            pytest.fail("PostgreSQL is not installed; `make test` as root on Debian installs it")
+        pytest.skip("PostgreSQL is not installed")
+    folder = Path("/tmp") / f"monitor-postgres-{os.getpid()}"
+    folder.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        owner = pwd.getpwnam("postgres")
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+    data, port = folder / "data", _free_port()
+    initialise = (str(binaries / "initdb"), "-D", str(data), "-A", "trust", "-U", "monitor", "-E", "UTF8", "--no-sync")
+    subprocess.run(_as_postgres(*initialise), check=True, capture_output=True, cwd=folder)
+    options = ("-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-F")
+    server = subprocess.Popen(
+        _as_postgres(str(binaries / "postgres"), *options),
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(port)
+        yield f"postgresql://monitor@127.0.0.1:{port}/postgres"
+    finally:
+        server.terminate()
+        server.wait()
+        shutil.rmtree(folder)
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(300):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                time.sleep(0.3)
+                return
+        time.sleep(0.1)
+    raise TimeoutError("PostgreSQL does not start")
+
+
+async def _empty(url: str) -> None:
+    engine = create_async_engine(sa.make_url(url).set(drivername="postgresql+asyncpg"))
+    async with engine.begin() as connection:
+        await connection.run_sync(metadata.drop_all)
+        await connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
+    await engine.dispose()
+
+
+@pytest_asyncio.fixture(params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.system)])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RecordStore]:
+    """An empty store."""
+    if request.param == "memory":
+        yield MemoryRecordStore()
+        return
+    url = f"sqlite:///{tmp_path / 'monitor.db'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+        await _empty(url)
+    async with open_sql_store(url) as opened:
+        yield opened

@@ -1,0 +1,222 @@
+"""What every store must do."""
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from monitor.delivery.identity import new_generation_id, new_trace
+from monitor.delivery.model import Asset, Channel, Flow, Handle, Kind, Origin, Outcome, Reason, State
+from monitor.flight import ended_record
+from monitor.store.port import Ending, Idempotency, Record, RecordFilter, RecordStore
+
+NOW = datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC)
+HANDLE = Handle(Flow.PROJECT, "p-1", Kind.IMAGE, "f-1")
+
+
+def _record(number: int = 0, **changes: Any) -> Record:
+    at = changes.pop("created_at", NOW + timedelta(seconds=number))
+    record = Record(
+        id=new_generation_id(int(at.timestamp() * 1000)),
+        origin=Origin.API,
+        provider="superduperai",
+        model="comfyui/flux",
+        kind=Kind.IMAGE,
+        flow=Flow.FILE,
+        policy="fixed",
+        trace=new_trace(),
+        instance="monitor",
+        created_at=at,
+    )
+    return replace(record, **changes)
+
+
+def _ending(**changes: Any) -> Ending:
+    ending = Ending(
+        ended_at=NOW + timedelta(seconds=20),
+        duration_s=20.25,
+        outcome=Outcome.DELIVERED,
+        reason=None,
+        detail=None,
+        channel=Channel.POLLING,
+        attempts=2,
+        asset=Asset("https://cdn.test/a.webp?sig=x", Kind.IMAGE, "f-1"),
+        timeline=({"at_ms": 0, "event": "submitted"}, {"at_ms": 20_250, "event": "ended"}),
+    )
+    return replace(ending, **changes)
+
+
+async def _ended(store: RecordStore, record: Record, ending: Ending) -> Record:
+    await store.add(record)
+    await store.submit(record.id, HANDLE, record.created_at)
+    assert await store.end(record.id, ending)
+    kept = await store.get(record.id)
+    assert kept is not None
+    return kept
+
+
+async def test_a_record_comes_back_as_it_was_kept(store: RecordStore) -> None:
+    record = _record(idempotency=Idempotency("local", "key", "hash"))
+    assert await store.add(record) == record
+    assert await store.get(record.id) == record
+    at = NOW + timedelta(milliseconds=250)
+    await store.submit(record.id, HANDLE, at)
+    submitted = replace(record, state=State.SUBMITTED, handle=HANDLE, submitted_at=at)
+    assert await store.get(record.id) == submitted
+    assert await store.end(record.id, _ending())
+    assert await store.get(record.id) == ended_record(submitted, _ending())
+    assert await store.get("nobody") is None
+
+
+async def test_of_many_who_end_it_one_does(store: RecordStore) -> None:
+    record = _record()
+    await store.add(record)
+    endings = [_ending(attempts=number) for number in range(50)]
+    written = await asyncio.gather(*(store.end(record.id, ending) for ending in endings))
+    assert written.count(True) == 1
+    kept = await store.get(record.id)
+    assert kept is not None
+    assert kept.attempts == written.index(True)
+    assert not await store.end(record.id, _ending(outcome=Outcome.EXPIRED))
+    assert not await store.end("nobody", _ending())
+
+
+async def test_what_ended_is_not_submitted_again(store: RecordStore) -> None:
+    record = _record()
+    kept = await _ended(store, record, _ending())
+    await store.submit(record.id, replace(HANDLE, id="other"), NOW)
+    assert await store.get(record.id) == kept
+
+
+async def test_add_submit_and_end_at_once_keep_their_order(store: RecordStore) -> None:
+    record = _record()
+    asked = (store.add(record), store.submit(record.id, HANDLE, NOW), store.end(record.id, _ending()))
+    assert (await asyncio.gather(*asked))[2] is True
+    kept = await store.get(record.id)
+    assert kept is not None
+    assert (kept.state, kept.handle) == (State.ENDED, HANDLE)
+
+
+async def test_a_key_belongs_to_the_first_who_uses_it(store: RecordStore) -> None:
+    records = [_record(number, idempotency=Idempotency("local", "key", f"hash-{number}")) for number in range(10)]
+    kept = await asyncio.gather(*(store.add(record) for record in records))
+    assert len({record.id for record in kept}) == 1
+    found = await store.find_key("local", "key")
+    assert found is not None
+    assert found.id == kept[0].id
+    other = _record(idempotency=Idempotency("somebody", "key", "hash"))
+    assert (await store.add(other)).id == other.id
+    assert await store.find_key("local", "nothing") is None
+
+
+async def test_pages_go_on_where_they_ended_although_new_ones_come(store: RecordStore) -> None:
+    records = [_record(number) for number in range(7)]
+    for record in records:
+        await store.add(record)
+    newest = [record.id for record in reversed(records)]
+    first = await store.page(RecordFilter(), before_id=None, limit=3)
+    await store.add(_record(100))
+    second = await store.page(RecordFilter(), before_id=first[-1].id, limit=3)
+    last = await store.page(RecordFilter(), before_id=second[-1].id, limit=3)
+    assert [record.id for record in (*first, *second, *last)] == newest
+
+
+async def test_filters_let_through_what_they_say(store: RecordStore) -> None:
+    delivered = await _ended(store, _record(1), _ending())
+    expired = await _ended(
+        store,
+        _record(2, provider="other", origin=Origin.CANARY),
+        _ending(outcome=Outcome.EXPIRED, reason=Reason.PENDING, channel=Channel.NONE, asset=None),
+    )
+    await store.add(_record(3))
+    cases = [
+        (RecordFilter(outcome=Outcome.DELIVERED), [delivered]),
+        (RecordFilter(channel=Channel.NONE), [expired]),
+        (RecordFilter(provider="other"), [expired]),
+        (RecordFilter(origin=Origin.CANARY, outcome=Outcome.DELIVERED), []),
+    ]
+    for wanted, expected in cases:
+        assert await store.page(wanted, before_id=None, limit=10) == expected
+
+
+async def test_unfinished_are_ones_own_oldest_first(store: RecordStore) -> None:
+    second, first = _record(2), _record(1)
+    await store.add(second)
+    await store.add(first)
+    await store.add(_record(3, instance="another"))
+    await _ended(store, _record(4), _ending())
+    await store.submit(second.id, HANDLE, NOW)
+    assert [record.id for record in await store.unfinished("monitor")] == [first.id, second.id]
+
+
+async def test_figures_are_those_of_a_simple_count(store: RecordStore) -> None:
+    rng = random.Random(7)
+    kept = [await _ended(store, _record(number), _random_ending(rng, number)) for number in range(120)]
+    since = NOW + timedelta(seconds=60)
+    within = [record for record in kept if record.ended_at is not None and record.ended_at >= since]
+    figures = await store.figures(since)
+    assert dict(figures.outcomes) == Counter(record.outcome for record in within)
+    delivered = [record for record in within if record.outcome is Outcome.DELIVERED]
+    assert dict(figures.won) == Counter(record.channel for record in delivered)
+    for channel in (Channel.SSE, Channel.POLLING):
+        times = sorted(record.duration_s or 0 for record in delivered if record.channel is channel)
+        at = [times[max(0, -(-len(times) * share // 100) - 1)] for share in (50, 95, 99)]
+        quantiles = figures.latency_s[channel]
+        assert [quantiles.p50, quantiles.p95, quantiles.p99] == pytest.approx(at)
+    attempts = sorted(record.attempts for record in delivered if record.channel is Channel.POLLING)
+    assert figures.polling_attempts_mean == pytest.approx(sum(attempts) / len(attempts))
+    assert figures.polling_attempts_p95 == attempts[-(-len(attempts) * 95 // 100) - 1]
+
+
+def _random_ending(rng: random.Random, number: int) -> Ending:
+    ended_at = NOW + timedelta(seconds=number)
+    if rng.random() < 0.2:
+        return _ending(ended_at=ended_at, outcome=Outcome.EXPIRED, channel=Channel.NONE, asset=None)
+    channel = rng.choice([Channel.SSE, Channel.POLLING])
+    return _ending(ended_at=ended_at, channel=channel, duration_s=rng.random() * 60, attempts=rng.randrange(6))
+
+
+async def test_figures_of_nothing_are_empty(store: RecordStore) -> None:
+    figures = await store.figures(NOW)
+    assert (dict(figures.outcomes), dict(figures.won), dict(figures.latency_s)) == ({}, {}, {})
+    assert (figures.polling_attempts_mean, figures.polling_attempts_p95) == (None, None)
+
+
+async def test_old_ones_and_too_many_go_but_none_in_flight(store: RecordStore) -> None:
+    old_in_flight = _record(created_at=NOW - timedelta(days=9))
+    await store.add(old_in_flight)
+    old = await _ended(store, _record(created_at=NOW - timedelta(days=8)), _ending())
+    new = [await _ended(store, _record(number), _ending()) for number in range(4)]
+    now = NOW + timedelta(minutes=1)
+    assert await store.prune(older_than=timedelta(days=7), keep_at_most=100, now=now) == 1
+    assert await store.get(old.id) is None
+    assert await store.prune(older_than=timedelta(days=7), keep_at_most=2, now=now) == 2
+    left = {record.id for record in await store.page(RecordFilter(), before_id=None, limit=10)}
+    assert left == {old_in_flight.id, new[2].id, new[3].id}
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "naïve 🦊 ‮", "x" * 100_000, '"\\\n'])
+async def test_text_of_any_kind_can_be_kept(store: RecordStore, text: str) -> None:
+    timeline = ({"at_ms": 1, "event": "poll", "detail": text},)
+    kept = await _ended(store, _record(model=text), _ending(detail=text, timeline=timeline))
+    assert kept.detail is not None
+    assert len(kept.detail) == len(text)
+
+
+async def test_a_caller_who_stops_waiting_does_not_take_the_write_back(store: RecordStore) -> None:
+    record = _record()
+    waiting = asyncio.ensure_future(store.add(record))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.sleep(0)
+    await store.add(_record(1))
+    if type(store).__name__ != "MemoryRecordStore":
+        assert await store.get(record.id) == record
+
+
+async def test_the_store_answers(store: RecordStore) -> None:
+    await store.check()
