@@ -66,7 +66,7 @@ async def _read(response: aiohttp.ClientResponse, cursor: Cursor, notify: Notify
             if number % MAX_EVENTS_AT_ONCE == 0:
                 await asyncio.sleep(0)
         cursor.last_event_id = decoder.last_event_id
-        await asyncio.sleep(0)  # reading what has already arrived does not yield by itself
+        await asyncio.sleep(0)  # what is still being unpacked comes without waiting
 
 
 def _check_content_type(response: aiohttp.ClientResponse) -> None:

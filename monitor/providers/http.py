@@ -36,7 +36,11 @@ class Answer:
 
 
 class ProviderHttp:
-    """Talks to one provider. Redirects are followed by hand: the token and the trace stay with their origin."""
+    """Talks to one provider. Redirects are followed by hand: the token and the trace stay with their origin.
+
+    Every answer is closed, and the rest of a body never waited for: one that was read to its end has given its
+    connection back already.
+    """
 
     def __init__(
         self, settings: ProviderSettings, calls: aiohttp.ClientSession, streams: aiohttp.ClientSession
@@ -63,7 +67,7 @@ class ProviderHttp:
                 try:
                     return await self._read_success(stage, response, limit)
                 finally:
-                    _let_go(response)
+                    response.close()
         except FAILURES as failure:
             raise error_of_failure(stage, failure) from failure
 
@@ -79,7 +83,7 @@ class ProviderHttp:
                         raise _redirected_create(response.status)
                     return await self._read_success(Stage.CREATE, response, limit)
                 finally:
-                    _let_go(response)
+                    response.close()
         except FAILURES as failure:
             raise error_of_failure(Stage.CREATE, failure) from failure
 
@@ -94,7 +98,7 @@ class ProviderHttp:
                 try:
                     raise await self._error(Stage.SUBSCRIBE, response, limit)
                 finally:
-                    _let_go(response)
+                    response.close()
         except FAILURES as failure:
             raise error_of_failure(Stage.SUBSCRIBE, failure) from failure
 
@@ -126,16 +130,15 @@ async def _follow(
     session: aiohttp.ClientSession, stage: Stage, url: URL, headers: Mapping[str, str]
 ) -> aiohttp.ClientResponse:
     """GET, and go where it redirects; to another origin without what is only this one's to know."""
-    origin = None
     for _ in range(MAX_REDIRECTS + 1):
         response = await session.get(url, headers=headers, allow_redirects=False)
         if response.status not in _REDIRECTS:
             return response
         response.close()
-        origin = origin or url.origin()
-        url = _target(stage, response, url)
-        if url.origin() != origin:
+        target = _target(stage, response, url)
+        if target.origin() != url.origin():
             headers = {name: value for name, value in headers.items() if name not in _PRIVATE_HEADERS}
+        url = target
     raise malformed(stage, f"more than {MAX_REDIRECTS} redirects")
 
 
@@ -183,12 +186,6 @@ async def _read_words(response: aiohttp.ClientResponse) -> bytes:
             return await read_bounded(response, _MAX_ERROR_BYTES) or b""
     except FAILURES:
         return b""
-
-
-def _let_go(response: aiohttp.ClientResponse) -> None:
-    """Keep the connection when the body was read to its end; never wait for the rest of one."""
-    if not response.content.at_eof():
-        response.close()
 
 
 @asynccontextmanager

@@ -156,7 +156,7 @@ async def test_what_the_provider_cannot_make_is_refused_before_any_call(request_
 
 async def test_cookies_are_not_kept() -> None:
     answer = always(a_file(), 200, **{"Set-Cookie": "session=1; Path=/"})
-    async with serve(answer) as peer, provider_at(peer.url) as provider:
+    async with serve(answer, "localhost") as peer, provider_at(peer.url) as provider:
         await poll(provider)
         await poll(provider)
     assert all("Cookie" not in request.headers for request in peer.requests)

@@ -1,6 +1,9 @@
 """The adapter's event streams against real servers on loopback: opened, read, broken, silent, closed."""
 
 import asyncio
+import gzip
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -39,6 +42,7 @@ SHORT_S = 0.2
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 READY = Seen(Ready(Asset(ASSET_URL, Kind.IMAGE, FILE_ID)))
 OPENED = Opened(200)
+RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 Write = Callable[[bytes], Awaitable[None]]
 
@@ -321,6 +325,28 @@ async def test_a_stream_in_chunks_that_are_none_is_an_error_of_the_channel() -> 
     assert error.retryable
 
 
+async def test_a_stream_that_is_reset_did_stand() -> None:
+    told = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(RESULT)
+        await told.wait()
+        assert request.transport is not None
+        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
+        request.transport.abort()
+        return response
+
+    async with serve(answer) as peer, provider_at(peer.url) as provider:
+        listener = Listener(provider)
+        task = asyncio.create_task(listener.error())
+        await listener.until(READY)
+        told.set()
+        error = await task
+    assert (error.kind, error.retryable, error.connected) == (ErrorKind.UNAVAILABLE, True, True)
+
+
 async def test_an_event_that_is_cut_short_is_never_told() -> None:
     async with serve(says(RESULT[:-2])) as peer, provider_at(peer.url) as provider:
         listener = Listener(provider)
@@ -440,19 +466,39 @@ async def test_a_crash_of_the_listener_closes_the_connection() -> None:
         await peer.gone.wait()
 
 
+async def longest_turn(listener: Listener) -> int:
+    """The most items that came without the loop being left to others."""
+    longest, seen = 0, 0
+    async with listener.in_background() as task:
+        while not task.done():
+            await asyncio.sleep(0)
+            longest, seen = max(longest, len(listener.items) - seen), len(listener.items)
+    return longest
+
+
 async def test_a_storm_of_events_leaves_the_loop_to_others() -> None:
     events = 40 * MAX_EVENTS_AT_ONCE
     storm = frame("render_progress", {"progress": 1}) * events
     async with serve(says(storm, RESULT)) as peer, provider_at(peer.url) as provider:
         listener = Listener(provider)
-        longest, seen = 0, 0
-        async with listener.in_background() as task:
-            while not task.done():
-                longest, seen = max(longest, len(listener.items) - seen), len(listener.items)
-                await asyncio.sleep(0)
+        longest = await longest_turn(listener)
     assert listener.items.count(Progress(0.01)) == events
     assert listener.items[-1] == READY
     assert longest <= 2 * MAX_EVENTS_AT_ONCE
+
+
+async def test_a_small_packed_stream_of_much_leaves_the_loop_to_others() -> None:
+    packed = gzip.compress(b":\n\n" * 2_000_000)
+
+    async def script(write: Write) -> None:
+        await write(packed)
+
+    answer = stream(script, **{"Content-Encoding": "gzip"})
+    async with serve(answer) as peer, provider_at(peer.url) as provider:
+        listener = Listener(provider)
+        longest = await longest_turn(listener)
+    assert listener.items.count(Heartbeat()) > 10
+    assert longest <= 2
 
 
 async def test_open_streams_take_no_connection_from_short_calls() -> None:
