@@ -28,7 +28,8 @@ def render_settings_page() -> str:
         "Built from `monitor/settings/model.py` by `make docs`; do not edit.",
         "",
         "From a TOML file (`--config`, else `$MONITOR_CONFIG`, else `./monitor.toml`) and from variables, which win:",
-        "`MONITOR_SERVER__PORT=8081` is `port` of `[server]`, and `MONITOR_PROVIDERS` takes JSON. Times are in seconds.",
+        about = (section.__doc__ or "").strip()
+        lines += ["", f"## `{title}`", "", about, "", "| key | default | says |", "|---|---|---|"]
         "`monitor check` says everything that is wrong at once.",
     ]
     for title, section in _SECTIONS:

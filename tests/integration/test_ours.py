@@ -1,0 +1,308 @@
+"""Faults on our own side: a store in trouble, an observer that raises, a collector that is away, a clock that jumps."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry
+
+from monitor.delivery.clock import Clock
+from monitor.delivery.errors import ChannelError, IdempotencyConflict, Overloaded, ShuttingDown
+from monitor.delivery.facts import Ended, Fact
+from monitor.delivery.model import (
+    Channel,
+    ErrorKind,
+    Flow,
+    Generation,
+    GenerationRequest,
+    Handle,
+    Kind,
+    Outcome,
+    Pending,
+    Reason,
+    Stage,
+    State,
+)
+from monitor.delivery.policy import FIXED
+from monitor.runner import Lane, Runner
+from monitor.simulator.app import serve_simulator
+from monitor.simulator.config import SimulatorConfig
+from monitor.store.port import Idempotency, Record
+from monitor.testing.memory_store import MemoryRecordStore
+from monitor.testing.scripted_provider import Connection, Say, ScriptedProvider, ready
+from tests.serving import running, serve_app, service_settings
+
+HANDLE = Handle(Flow.FILE, "f", Kind.IMAGE)
+REQUEST = GenerationRequest("a fox", "comfyui/flux")
+DELIVERS = (Connection(says=(Say(3.0, ready()),)),)
+
+virtual = pytest.mark.virtual_time
+
+
+class Observed:
+    """An observer that keeps the ends."""
+
+    def __init__(self) -> None:
+        self.ended: list[Ended] = []
+
+    def __call__(self, generation: Generation, fact: Fact, /) -> None:
+        if isinstance(fact, Ended):
+            self.ended.append(fact)
+
+
+class NoTraces:
+    """A trace sink that keeps nothing, or raises when it is told to."""
+
+    is_broken = False
+
+    def write(
+        self, generation: Generation, facts: Sequence[Fact], wall_of: Callable[[float], datetime], began_at_s: float
+    ) -> None:
+        if self.is_broken:
+            raise RuntimeError("no room for a trace")
+
+
+class JumpingClock(Clock):
+    """A wall clock that a person may set."""
+
+    ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+@dataclass
+class Stand:
+    """A runner on doubles."""
+
+    provider: ScriptedProvider = field(default_factory=lambda: ScriptedProvider(HANDLE, connections=DELIVERS))
+    store: MemoryRecordStore = field(default_factory=MemoryRecordStore)
+    observer: Observed = field(default_factory=Observed)
+    traces: NoTraces = field(default_factory=NoTraces)
+    clock: JumpingClock = field(default_factory=JumpingClock)
+    max_in_flight: int = 2
+
+    def runner(self) -> Runner:
+        return Runner(
+            lanes={"superduperai": Lane(self.provider, lambda _: FIXED)},
+            store=self.store,
+            observer=self.observer,
+            traces=self.traces,
+            clock=self.clock,
+            instance="monitor",
+            max_in_flight=self.max_in_flight,
+        )
+
+    async def run(self, runner: Runner, **options: Any) -> Record:
+        record, _ = await runner.accept("superduperai", REQUEST, **options)
+        ended = await runner.wait(record.id, 1000)
+        assert ended is not None
+        return ended
+
+
+@virtual
+async def test_a_slow_store_does_not_hold_the_delivery_up_for_long() -> None:
+    stand = Stand(store=MemoryRecordStore(delay_s=2.0))
+    runner = stand.runner()
+    record = await stand.run(runner)
+    assert (record.outcome, record.duration_s) == (Outcome.DELIVERED, 3.0)
+    await asyncio.sleep(10)
+    assert stand.store.records[record.id].outcome is Outcome.DELIVERED
+    assert (runner.in_flight, len(stand.observer.ended)) == (0, 1)
+
+
+@virtual
+async def test_a_store_that_fails_for_a_while_is_written_late_and_nothing_is_lost() -> None:
+    stand = Stand()
+    runner = stand.runner()
+    stand.store.is_failing = True
+    record = await stand.run(runner)
+    assert record.outcome is Outcome.DELIVERED
+    assert record.id not in stand.store.records
+    assert runner.in_flight == 1
+    assert (await runner.get(record.id)) == record
+    await asyncio.sleep(10)
+    stand.store.is_failing = False
+    await asyncio.sleep(1)
+    assert stand.store.records[record.id].outcome is Outcome.DELIVERED
+    assert (runner.in_flight, len(stand.observer.ended)) == (0, 1)
+
+
+@virtual
+async def test_a_trace_sink_that_raises_harms_nothing() -> None:
+    stand = Stand()
+    stand.traces.is_broken = True
+    assert (await stand.run(stand.runner())).outcome is Outcome.DELIVERED
+
+
+@virtual
+async def test_over_the_limit_and_while_stopping_nothing_is_accepted() -> None:
+    stand = Stand()
+    runner = stand.runner()
+    for _ in range(2):
+        await runner.accept("superduperai", REQUEST)
+    with pytest.raises(Overloaded):
+        await runner.accept("superduperai", REQUEST)
+    await asyncio.sleep(5)
+    await runner.accept("superduperai", REQUEST)
+    await runner.stop(5)
+    with pytest.raises(ShuttingDown):
+        await runner.accept("superduperai", REQUEST)
+    assert stand.provider.open_calls == 0
+
+
+@virtual
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_wall_clock_that_jumps_bends_nothing(hours: int) -> None:
+    stand = Stand()
+    runner = stand.runner()
+    record, _ = await runner.accept("superduperai", REQUEST)
+    stand.clock.ahead = timedelta(hours=hours)
+    ended = await runner.wait(record.id, 1000)
+    assert ended is not None
+    assert ended.duration_s == 3.0
+    assert ended.ended_at is not None
+    assert (ended.ended_at - record.created_at).total_seconds() == pytest.approx(3.0, abs=0.01)
+
+
+@virtual
+@pytest.mark.parametrize("at_s", [0.0, 0.5, 1.0, 2.0, 3.9])
+async def test_it_can_be_cancelled_at_every_stage_and_leaves_nothing_open(at_s: float) -> None:
+    stand = Stand()
+    stand.provider.creates = (Say(1.0, HANDLE),)
+    runner = stand.runner()
+    record, _ = await runner.accept("superduperai", REQUEST)
+    await asyncio.sleep(at_s)
+    ended = await runner.cancel(record.id)
+    assert ended is not None
+    assert (ended.outcome, ended.reason) == (Outcome.CANCELLED, Reason.CALLER)
+    assert (stand.provider.open_calls, runner.in_flight, len(stand.observer.ended)) == (0, 0, 1)
+
+
+@virtual
+async def test_a_bug_in_the_provider_adapters_create_ends_as_crashed() -> None:
+    stand = Stand()
+    stand.provider.creates = (Say(0.1, RuntimeError("a bug")),)
+    record = await stand.run(stand.runner())
+    assert (record.outcome, record.reason) == (Outcome.CANCELLED, Reason.CRASHED)
+
+
+@virtual
+async def test_one_key_is_one_generation_and_another_request_with_it_a_conflict() -> None:
+    stand = Stand()
+    runner = stand.runner()
+    key = Idempotency("local", "key", "hash")
+    first, is_new = await runner.accept("superduperai", REQUEST, idempotency=key)
+    again, is_new_again = await runner.accept("superduperai", REQUEST, idempotency=key)
+    assert (first.id, is_new, is_new_again) == (again.id, True, False)
+    with pytest.raises(IdempotencyConflict):
+        await runner.accept("superduperai", REQUEST, idempotency=Idempotency("local", "key", "another"))
+    assert runner.in_flight == 1
+    await runner.stop(1)
+
+
+@virtual
+async def test_taken_up_again_inside_its_window_it_is_delivered_and_created_once() -> None:
+    stand = Stand(provider=ScriptedProvider(HANDLE, polls=(Say(0.0, Pending()), Say(0.0, ready()))))
+    first = stand.runner()
+    record, _ = await first.accept("superduperai", REQUEST)
+    await asyncio.sleep(5)
+    await first.stop(1)
+    assert stand.store.records[record.id].state is State.SUBMITTED
+    stand.clock.ahead = timedelta(seconds=-5)  # virtual time has gone on by 5 s, the wall clock has not
+    stand.store.records[record.id] = _moved(stand.store.records[record.id], -10)
+    second = stand.runner()
+    assert await second.resume() == 1
+    ended = await second.wait(record.id, 1000)
+    assert ended is not None
+    assert (ended.outcome, ended.channel) == (Outcome.DELIVERED, Channel.POLLING)
+    assert stand.provider.calls["create"] == 1
+    assert len(stand.observer.ended) == 1
+
+
+@virtual
+async def test_taken_up_after_its_window_it_is_expired_and_says_who_was_down() -> None:
+    stand = Stand(provider=ScriptedProvider(HANDLE))
+    first = stand.runner()
+    record, _ = await first.accept("superduperai", REQUEST)
+    await asyncio.sleep(1)
+    await first.stop(1)
+    stand.clock.ahead = timedelta(hours=1)
+    second = stand.runner()
+    await second.resume()
+    ended = await second.wait(record.id, 10)
+    assert ended is not None
+    assert (ended.outcome, ended.reason) == (Outcome.EXPIRED, Reason.MONITOR_DOWN)
+
+
+def _moved(record: Record, seconds: float) -> Record:
+    from dataclasses import replace
+
+    assert record.submitted_at is not None
+    by = timedelta(seconds=seconds)
+    return replace(record, created_at=record.created_at + by, submitted_at=record.submitted_at + by)
+
+
+@virtual
+async def test_a_create_that_may_have_worked_is_not_repeated() -> None:
+    stand = Stand()
+    stand.provider.creates = (
+        Say(0.1, ChannelError(ErrorKind.TIMEOUT, Stage.CREATE, "no answer in time", may_have_effect=True)),
+    )
+    record = await stand.run(stand.runner())
+    assert (record.outcome, record.reason) == (Outcome.REJECTED, Reason.CREATE_UNKNOWN)
+    assert stand.provider.calls["create"] == 1
+
+
+class Broken:
+    """An observer that always raises."""
+
+    def __call__(self, generation: Generation, fact: Fact, /) -> None:
+        raise RuntimeError("an observer's bug")
+
+
+async def test_an_observer_that_raises_is_counted_and_harms_nothing(tmp_path: Path) -> None:
+    from aiohttp import web
+
+    from monitor.app import build_app
+
+    registry = CollectorRegistry()
+    async with serve_simulator(SimulatorConfig(fixed_render_s=0.1), "127.0.0.1", 0) as provider_url:
+        app = build_app(service_settings(tmp_path, provider_url), registry=registry, observers=[Broken()])
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            async with (
+                aiohttp.ClientSession() as http,
+                http.post(f"{url}/v1/generations", json={"prompt": "x"}, headers={"Prefer": "wait=20"}) as response,
+            ):
+                assert (await response.json())["outcome"] == "delivered"
+        finally:
+            await runner.cleanup()
+    failures = registry.get_sample_value("generation_monitor_observer_failures_total", {"observer": "Broken"})
+    assert failures is not None
+    assert failures > 3
+
+
+async def test_a_collector_that_is_away_harms_nothing(tmp_path: Path) -> None:
+    tracing = {"endpoint": "http://127.0.0.1:9", "sample_ratio": 1.0}
+    async with running(tmp_path, SimulatorConfig(fixed_render_s=0.1), tracing=tracing) as service:
+        assert (await service.generate("a fox"))["outcome"] == "delivered"
+
+
+async def test_the_application_can_be_built_and_run_again_and_again(tmp_path: Path) -> None:
+    async with serve_simulator(SimulatorConfig(fixed_render_s=0.1), "127.0.0.1", 0) as provider_url:
+        for _ in range(2):
+            async with (
+                serve_app(service_settings(tmp_path, provider_url)) as url,
+                aiohttp.ClientSession() as http,
+                http.get(f"{url}/-/ready") as response,
+            ):
+                assert response.status == 200
