@@ -9,6 +9,15 @@ from pydantic_core import PydanticUndefined
 from monitor.settings import model
 
 PATH: Final = Path("docs/settings.md")
+_HEAD: Final = (
+    "# Settings",
+    "",
+    "Built from `monitor/settings/model.py` by `make docs`; do not edit.",
+    "",
+    "From a TOML file (`--config`, else `$MONITOR_CONFIG`, else `./monitor.toml`) and from variables, which win:",
+    "`MONITOR_SERVER__PORT=8081` is `port` of `[server]`, and `MONITOR_PROVIDERS` takes JSON. Times are in seconds.",
+    "`monitor check` says everything that is wrong at once.",
+)
 _SECTIONS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("[server]", model.ServerSettings),
     ("[store]", model.StoreSettings),
@@ -22,28 +31,13 @@ _SECTIONS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
 
 def render_settings_page() -> str:
     """The page as Markdown."""
-    lines = [
-        "# Settings",
-        "",
-        "Built from `monitor/settings/model.py` by `make docs`; do not edit.",
-        "",
-        "From a TOML file (`--config`, else `$MONITOR_CONFIG`, else `./monitor.toml`) and from variables, which win:",
-        about = (section.__doc__ or "").strip()
-        lines += ["", f"## `{title}`", "", about, "", "| key | default | says |", "|---|---|---|"]
-        "`monitor check` says everything that is wrong at once.",
-    ]
-    for title, section in _SECTIONS:
-        lines += [
-            "",
-            f"## `{title}`",
-            "",
-            (section.__doc__ or "").strip(),
-            "",
-            "| key | default | says |",
-            "|---|---|---|",
-        ]
-        lines += [_row(name, field) for name, field in section.model_fields.items()]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*_HEAD, *(line for title, section in _SECTIONS for line in _section(title, section))]) + "\n"
+
+
+def _section(title: str, section: type[BaseModel]) -> list[str]:
+    rows = [_row(name, field) for name, field in section.model_fields.items()]
+    about = (section.__doc__ or "").strip()
+    return ["", f"## `{title}`", "", about, "", "| key | default | says |", "|---|---|---|", *rows]
 
 
 def _row(name: str, field: Any) -> str:
