@@ -16,88 +16,145 @@ class Type(StrEnum):
     HISTOGRAM = "histogram"
 
 
+class Label(StrEnum):
+    """All label names."""
+
+    PROVIDER = "provider"
+    MODEL = "model"
+    ORIGIN = "origin"
+    OUTCOME = "outcome"
+    CHANNEL = "channel"
+    REASON = "reason"
+    PHASE = "phase"
+    SCHEDULE = "schedule"
+    RESULT = "result"
+    TYPE = "type"
+    OPERATION = "operation"
+    CODE = "code"
+    VERSION = "version"
+    REVISION = "revision"
+    OBSERVER = "observer"
+
+
+class Phase(StrEnum):
+    """Where a generation in flight is."""
+
+    SUBMITTING = "submitting"
+    STREAMING = "streaming"
+    POLLING = "polling"
+
+
+class SpanResult(StrEnum):
+    """What became of a span that was worth keeping."""
+
+    EXPORTED = "exported"
+    FAILED = "failed"
+    DROPPED = "dropped"
+
+
+class NoStatus(StrEnum):
+    """What stands for the status code of a call that got none."""
+
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    ERROR = "error"
+
+
+CODES: Final = frozenset({200, 204, 400, 401, 403, 404, 409, 422, 429, 500, 502, 503, 504})
+"""The status codes that are told apart; each costs a histogram for each operation. All others are `OTHER_CODE`."""
+OTHER_CODE: Final = "other"
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One metric: `name` as Prometheus shows it, `says` in a sentence, bounds in the unit that the name ends in."""
 
     name: str
     type: Type
-    labels: tuple[str, ...]
+    labels: tuple[Label, ...]
     says: str
     buckets: tuple[float, ...] = ()
 
 
-DELIVERY_S: Final = (0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 40, 50, 60, 75, 120)
+DELIVERY_S: Final = (0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 40, 50, 60, 75, 90, 120)
 """They hold the poll grid, the window of `fixed` and the objective's threshold exactly, or percentiles would lie."""
 _SHORT_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_WHO: Final = (Label.PROVIDER, Label.MODEL, Label.ORIGIN)
 
-REQUESTS: Final = Metric(
-    "generation_requests_total", Type.COUNTER, ("provider", "model", "origin"), "generations accepted"
-)
+REQUESTS: Final = Metric("generation_requests_total", Type.COUNTER, _WHO, "generations accepted")
 OUTCOMES: Final = Metric(
     "generation_outcomes_total",
     Type.COUNTER,
-    ("provider", "model", "origin", "outcome", "channel", "reason"),
+    (*_WHO, Label.OUTCOME, Label.CHANNEL, Label.REASON),
     "generations ended, each exactly once",
 )
 DELIVERY_DURATION: Final = Metric(
     "generation_delivery_duration_seconds",
     Type.HISTOGRAM,
-    ("provider", "model", "origin", "channel"),
+    (*_WHO, Label.CHANNEL),
     "from the answer to the create call until delivered",
     DELIVERY_S,
 )
 POLL_ATTEMPTS: Final = Metric(
     "generation_poll_attempts",
     Type.HISTOGRAM,
-    ("provider", "model", "origin", "channel"),
+    (*_WHO, Label.CHANNEL),
     "polls that were made by the time a generation ended; none is 0",
     (0, 1, 2, 3, 4, 5, 6, 10),
 )
 IN_FLIGHT: Final = Metric(
-    "generation_in_flight", Type.GAUGE, ("provider", "phase"), "generations under way, each in one phase"
+    "generation_in_flight", Type.GAUGE, (Label.PROVIDER, Label.PHASE), "generations under way, each in one phase"
 )
 DETECTION_GAP: Final = Metric(
     "generation_detection_gap_seconds",
     Type.HISTOGRAM,
-    ("provider", "schedule"),
+    (Label.PROVIDER, Label.SCHEDULE),
     "from the last poll that found nothing to the one that delivered: what polling may have cost",
     (0.5, 1, 2, 3, 5, 10, 15, 20, 30, 60),
 )
 SSE_CONNECTIONS: Final = Metric(
-    "generation_sse_connections_total", Type.COUNTER, ("provider", "result"), "attempts to open an event stream"
+    "generation_sse_connections_total",
+    Type.COUNTER,
+    (Label.PROVIDER, Label.RESULT),
+    "attempts to open an event stream",
 )
 SSE_DISCONNECTS: Final = Metric(
-    "generation_sse_disconnects_total", Type.COUNTER, ("provider", "reason"), "streams that stood and ended"
+    "generation_sse_disconnects_total",
+    Type.COUNTER,
+    (Label.PROVIDER, Label.REASON),
+    "streams that stood and ended",
 )
 SSE_EVENTS: Final = Metric(
-    "generation_sse_events_total", Type.COUNTER, ("provider", "type"), "events that came over streams"
+    "generation_sse_events_total", Type.COUNTER, (Label.PROVIDER, Label.TYPE), "events that came over streams"
 )
 SSE_FIRST_EVENT: Final = Metric(
     "generation_sse_first_event_seconds",
     Type.HISTOGRAM,
-    ("provider",),
+    (Label.PROVIDER,),
     "from the opening of a stream to its first event",
     (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60),
 )
 POLLS: Final = Metric(
-    "generation_polls_total", Type.COUNTER, ("provider", "result"), "status calls, by what they showed"
+    "generation_polls_total", Type.COUNTER, (Label.PROVIDER, Label.RESULT), "status calls, by what they showed"
 )
 PROVIDER_REQUESTS: Final = Metric(
     "generation_provider_request_duration_seconds",
     Type.HISTOGRAM,
-    ("provider", "operation", "code"),
-    "calls to the provider; of a stream, until its headers are there",
+    (Label.PROVIDER, Label.OPERATION, Label.CODE),
+    "calls to the provider, a poll with the resolution that belongs to it; of a stream, until its headers are there",
     _SHORT_S,
 )
 OBJECTIVE: Final = Metric(
-    "generation_slo_objective_ratio", Type.GAUGE, ("provider",), "share of generations that must be delivered"
+    "generation_slo_objective_ratio", Type.GAUGE, (Label.PROVIDER,), "share of generations that must be delivered"
 )
 BUILD_INFO: Final = Metric(
-    "generation_monitor_build_info", Type.GAUGE, ("version", "python"), "always 1; what runs here"
+    "generation_monitor_build_info", Type.GAUGE, (Label.VERSION, Label.REVISION), "always 1; what runs here"
 )
 OBSERVER_FAILURES: Final = Metric(
-    "generation_monitor_observer_failures_total", Type.COUNTER, ("observer",), "facts that an observer could not take"
+    "generation_monitor_observer_failures_total",
+    Type.COUNTER,
+    (Label.OBSERVER,),
+    "facts that an observer could not take",
 )
 STORE_WAITING: Final = Metric(
     "generation_monitor_store_waiting_writes", Type.GAUGE, (), "writes that the store has not committed yet"
@@ -106,7 +163,10 @@ STORE_FAILURES: Final = Metric(
     "generation_monitor_store_failures_total", Type.COUNTER, (), "commits that failed; they are tried again"
 )
 TRACE_SPANS: Final = Metric(
-    "generation_monitor_trace_spans_total", Type.COUNTER, ("result",), "spans of kept traces, by what became of them"
+    "generation_monitor_trace_spans_total",
+    Type.COUNTER,
+    (Label.RESULT,),
+    "spans of kept traces, by what became of them",
 )
 LOOP_LAG: Final = Metric(
     "generation_monitor_event_loop_lag_seconds",
@@ -137,19 +197,3 @@ ALL: Final = (
     TRACE_SPANS,
     LOOP_LAG,
 )
-
-
-class Phase(StrEnum):
-    """Where a generation in flight is."""
-
-    SUBMITTING = "submitting"
-    STREAMING = "streaming"
-    POLLING = "polling"
-
-
-class SpanResult(StrEnum):
-    """What became of a span that was worth keeping."""
-
-    EXPORTED = "exported"
-    FAILED = "failed"
-    DROPPED = "dropped"

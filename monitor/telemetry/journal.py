@@ -2,38 +2,66 @@
 
 from typing import Final
 
-from monitor.delivery.facts import Ended, EventSeen, EventType, Fact, StreamEnded
+from monitor.delivery.facts import (
+    Accepted,
+    Ended,
+    EventSeen,
+    EventType,
+    Fact,
+    PollEnded,
+    PollStarted,
+    ResolveEnded,
+    StreamEnded,
+)
 
 MAX_FACTS: Final = 256
-_PROGRESS_STEP: Final = 0.1
+_RESERVED: Final = 16
+"""The last places, for how the calls ended that were open at the end."""
+_MAX_EVENTS: Final = 128
+"""A stream that says a lot leaves room for everything else."""
+_PROGRESS_STEPS: Final = 10
 
 
 class Journal:
-    """Keeps what timelines and traces are made of. Heartbeats are not kept, and progress only in steps of 10%.
+    """Keeps what timelines and traces are made of. Of heartbeats only the first is kept, of progress each 10%.
 
-    `dropped` counts what found no room; the last places are for how it ended.
+    `dropped` counts what found no room. The end always does.
     """
 
-    __slots__ = ("_progress", "_was_life_seen", "dropped", "facts")
+    __slots__ = ("_events", "_step", "_was_life_seen", "dropped", "facts")
 
     def __init__(self) -> None:
         self.facts: list[Fact] = []
         self.dropped = 0
-        self._progress = -1.0
+        self._events = 0
+        self._step = -1
         self._was_life_seen = False
 
     def append(self, fact: Fact) -> bool:
         """Keep the fact if it is worth it; whether it was kept."""
-        if isinstance(fact, EventSeen) and not self._is_news(fact):
+        if isinstance(fact, EventSeen):
+            if not self._is_news(fact):
+                return False
+            self._events += 1
+        elif isinstance(fact, Accepted | PollStarted):  # what only begins: its end says when
             return False
-        if len(self.facts) >= MAX_FACTS and not isinstance(fact, Ended | StreamEnded):
-            self.dropped += 1
-            return False
-        if len(self.facts) >= 2 * MAX_FACTS and not isinstance(fact, Ended):
+        if not self._has_room(fact):
             self.dropped += 1
             return False
         self.facts.append(fact)
         return True
+
+    def _has_room(self, fact: Fact) -> bool:
+        kept = len(self.facts)
+        match fact:
+            case Ended():
+                return True
+            case EventSeen():
+                return self._events <= _MAX_EVENTS and kept < MAX_FACTS - _RESERVED
+            case StreamEnded() | PollEnded() | ResolveEnded():
+                return kept < MAX_FACTS - 1
+            case _:
+                return kept < MAX_FACTS - _RESERVED
 
     def _is_news(self, event: EventSeen) -> bool:
         """Results and malformed events always, progress when it moved, and the first of what only shows life."""
@@ -42,10 +70,9 @@ class Journal:
                 return True
             case EventType.PROGRESS:
                 ratio = event.progress or 0.0
-                if ratio < self._progress + _PROGRESS_STEP:
-                    return False
-                self._progress = ratio
-                return True
+                step = int(ratio * _PROGRESS_STEPS + 1e-9) if 0 <= ratio <= 1 else 0
+                moved, self._step = step > self._step, max(step, self._step)
+                return moved
             case EventType.HEARTBEAT | EventType.FOREIGN:
                 is_first, self._was_life_seen = not self._was_life_seen, True
                 return is_first

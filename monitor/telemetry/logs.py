@@ -1,122 +1,96 @@
-"""What the service says about its work, in plain words: one line a fact that matters, with its generation and trace."""
+"""How a log line is made and where it goes: JSON or console, to stderr, safe whatever the text in it."""
 
+import json
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 import orjson
 import structlog
 
-from monitor.delivery.facts import (
-    CallResult,
-    Ended,
-    EventSeen,
-    EventType,
-    Fact,
-    PollEnded,
-    PollingStarted,
-    PollStarted,
-    Resumed,
-    StreamEnded,
-    StreamOpened,
-    Submitted,
-)
-from monitor.delivery.model import Generation, Outcome, Verdict
 from monitor.settings import LoggingSettings
 
-_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_REPLACEMENT: Final = "\ufffd"
 
-
-class LogObserver:
-    """An `Observer` that tells the story of each generation: two lines at level info, all of it at debug."""
-
-    def __init__(self) -> None:
-        self._logger = structlog.stdlib.get_logger("monitor.generation").bind()  # once, not at every line
-
-    def __call__(self, generation: Generation, fact: Fact, /) -> None:
-        """Say what happened, if it is worth a line."""
-        said = _say(fact)
-        if said is None:
-            return
-        level, event, details = said
-        self._logger.log(level, event, generation=generation.id, trace_id=generation.trace.trace_id, **details)
-
-
-def _say(fact: Fact) -> tuple[int, str, dict[str, Any]] | None:
-    match fact:
-        case Submitted():
-            return logging.DEBUG, f"submitted; fallback to polling scheduled in {fact.grace_s:g} s", {}
-        case Resumed():
-            return logging.INFO, "taken up again after a restart", {}
-        case StreamOpened():
-            return logging.DEBUG, "SSE stream opened", {"connection": fact.number}
-        case StreamEnded():
-            why = fact.disconnect or fact.result
-            level = logging.DEBUG if why == "done" else logging.INFO
-            return level, f"SSE stream ended: {why}", {"connection": fact.number, "detail": fact.detail}
-        case EventSeen(type=EventType.MALFORMED):
-            return logging.INFO, "a malformed SSE event was skipped", {"detail": fact.detail}
-        case PollingStarted():
-            return logging.INFO, f"polling started {'early, as SSE is dead' if fact.early else 'after the grace'}", {}
-        case PollStarted():
-            return logging.DEBUG, _attempt(fact.attempt, fact.max_attempts), {}
-        case PollEnded():
-            level = logging.DEBUG if fact.result in (CallResult.PENDING, CallResult.CANCELLED) else logging.INFO
-            return level, f"attempt {fact.attempt}: {fact.result}", {"status": fact.status, "detail": fact.detail}
-        case Ended():
-            return _say_end(fact.verdict, fact.submitted_at_s)
-        case _:
-            return None
-
-
-def _attempt(number: int, most: int) -> str:
-    return f"attempt {number} of {most}" if number else "status check, as the stream has opened"
-
-
-def _say_end(verdict: Verdict, submitted_at_s: float | None) -> tuple[int, str, dict[str, Any]]:
-    details: dict[str, Any] = {"attempts": verdict.attempts}
-    if submitted_at_s is not None:
-        details["seconds"] = round(verdict.at_s - submitted_at_s, 3)
-    if verdict.outcome is Outcome.DELIVERED:
-        return logging.INFO, f"delivered, found by {verdict.channel}", details
-    level = logging.INFO if verdict.outcome is Outcome.CANCELLED else logging.WARNING
-    return level, verdict.outcome.replace("_", " "), {**details, "reason": verdict.reason, "detail": verdict.detail}
+_Processor = Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]
 
 
 def configure_logging(settings: LoggingSettings) -> None:
-    """Send all logging, ours and the libraries', to stderr: stdout is for what a command was asked for."""
-    as_console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
+    """Send all logging, ours and from warning on the libraries', to stderr.
+
+    stdout is for what a command was asked for (an asset, a token), so that it can be piped.
+    """
     level = _LEVELS[settings.level]
-    render: Any = structlog.dev.ConsoleRenderer() if as_console else structlog.processors.JSONRenderer(_dumps)
+    as_console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
+    render: Any = _console() if as_console else _json
     shared: list[Any] = [
-        structlog.stdlib.add_log_level,
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        _without_control_characters,
+        make_printable,
     ]
-    handler = logging.StreamHandler(sys.stderr)
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
-    )
-    handler.setFormatter(formatter)
-    logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+    _route_libraries(shared, render, max(level, logging.WARNING))
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_lines_to_stderr,
         cache_logger_on_first_use=False,
     )
 
 
-def _without_control_characters(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """No text from outside can begin a line of its own or colour a terminal."""
+def make_printable(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """No text from outside can begin a line of its own, colour a terminal, or turn the direction of writing."""
     for key, value in event.items():
-        if key != "exception" and isinstance(value, str) and not value.isprintable():
-            event[key] = "".join(char if char.isprintable() else "\ufffd" for char in value)
+        if not isinstance(value, str) or value.isprintable():
+            continue
+        if key == "exception":
+            event[key] = "\n".join(f"    {_printable(line)}" for line in value.split("\n"))
+        else:
+            event[key] = _printable(value)
     return event
 
 
-def _dumps(event: Any, **_: Any) -> str:
-    return orjson.dumps(event, default=str).decode()
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else _REPLACEMENT for char in text)
+
+
+def _console() -> Any:
+    """Tracebacks are plain: the pretty ones show the values of variables, and so secrets."""
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=30
+    )
+
+
+def _json(_: Any, __: str, event: Mapping[str, Any]) -> str:
+    try:
+        return orjson.dumps(event, default=str).decode()
+    except TypeError:  # a key or a number that orjson does not take
+        return json.dumps({str(key): value for key, value in event.items()}, default=str)
+
+
+def _route_libraries(shared: list[_Processor], render: Any, level: int) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove_meta, render])
+    )
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+
+
+class _Lines:
+    """Writes each line at once. Where nobody reads any more, there is nobody to tell."""
+
+    def msg(self, line: str) -> None:
+        try:
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            pass
+
+    debug = info = warning = error = critical = exception = msg
+
+
+def _lines_to_stderr(*_: Any) -> _Lines:
+    return _Lines()

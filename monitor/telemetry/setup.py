@@ -1,22 +1,27 @@
 """Puts the observers together for the composition root."""
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+import monitor
 from monitor.delivery.ports import Observer
 from monitor.settings import Settings
 from monitor.telemetry import catalog
 from monitor.telemetry.catalog import SpanResult
-from monitor.telemetry.fanout import Fanout
-from monitor.telemetry.logs import LogObserver
-from monitor.telemetry.metrics import MetricsObserver, build_metric
+from monitor.telemetry.fanout import Fanout, observer_name
+from monitor.telemetry.instruments import build_metric
+from monitor.telemetry.log_observer import LogObserver
+from monitor.telemetry.metrics import MetricsObserver
 from monitor.telemetry.tracing import TraceSink, build_trace_sink
 
 LAG_INTERVAL_S: Final = 0.5
+REVISION_VARIABLE: Final = "MONITOR_REVISION"
+"""The commit that was built; whoever builds an image sets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +57,11 @@ def build_telemetry(
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-    metrics = MetricsObserver(registry, settings.providers)
-    observers: list[Observer] = [metrics, LogObserver(), *more]
+    _say_what_runs(registry)
+    observers: list[Observer] = [MetricsObserver(registry, settings.providers), LogObserver(), *more]
     failures = build_metric(catalog.OBSERVER_FAILURES, registry)
     for observer in observers:
-        failures.labels(type(observer).__name__)
+        failures.labels(observer_name(observer))
     return Telemetry(
         registry=registry,
         observer=Fanout(observers, lambda name: failures.labels(name).inc()),
@@ -64,6 +69,11 @@ def build_telemetry(
         note_store=_build_store_notes(registry),
         observe_lag=build_metric(catalog.LOOP_LAG, registry).observe,
     )
+
+
+def _say_what_runs(registry: CollectorRegistry) -> None:
+    revision = os.environ.get(REVISION_VARIABLE, "") or "unknown"
+    build_metric(catalog.BUILD_INFO, registry).labels(monitor.__version__, revision).set(1)
 
 
 def _build_traces(settings: Settings, registry: CollectorRegistry) -> TraceSink:

@@ -25,22 +25,25 @@ from monitor.delivery.facts import (
 )
 from monitor.delivery.model import Channel, Generation, Outcome
 
-RESOURCE: Final = Resource.create({"service.name": "generation-monitor", "service.version": monitor.__version__})
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _FINE: Final = (CallResult.READY, CallResult.PENDING, CallResult.CANCELLED)
 
 WallOf = Callable[[float], datetime]
 
 
+def build_resource() -> Resource:
+    """Who the spans are from; `OTEL_RESOURCE_ATTRIBUTES` may say more."""
+    return Resource.create({"service.name": "generation-monitor", "service.version": monitor.__version__})
+
+
 def build_spans(
-    generation: Generation, facts: Sequence[Fact], wall_of: WallOf, began_at_s: float
+    generation: Generation, facts: Sequence[Fact], wall_of: WallOf, began_at_s: float, resource: Resource
 ) -> list[ReadableSpan]:
-    """The root span `generation` and its children: create, stream, poll, resolve.
+    """The root span `generation`, its children create, stream and poll, and below the last two resolve.
 
     `wall_of` gives the wall instant of a loop instant; `began_at_s` is when the generation was accepted.
     """
-    maker = _Maker(generation, wall_of)
-    polls = {fact.attempt: fact.span_id for fact in facts if isinstance(fact, PollEnded)}
+    maker = _Maker(generation, wall_of, resource)
     spans = []
     for fact in facts:
         match fact:
@@ -51,8 +54,7 @@ def build_spans(
             case PollEnded():
                 spans.append(maker.poll(fact))
             case ResolveEnded():
-                parent = polls.get(fact.attempt) if fact.channel is Channel.POLLING else None
-                spans.append(maker.resolve(fact, parent))
+                spans.append(maker.resolve(fact, _asker(fact, facts)))
             case Ended():
                 spans.append(maker.root(fact, facts, began_at_s))
             case _:
@@ -60,13 +62,23 @@ def build_spans(
     return spans
 
 
+def _asker(resolve: ResolveEnded, facts: Sequence[Fact]) -> str | None:
+    """The span of the call that led to this one: the poll it is part of, or the last stream that opened before it."""
+    kind = PollEnded if resolve.channel is Channel.POLLING else StreamEnded
+    before = [fact for fact in facts if isinstance(fact, kind) and fact.started_at_s <= resolve.started_at_s]
+    if resolve.channel is Channel.POLLING:
+        before = [fact for fact in before if isinstance(fact, PollEnded) and fact.attempt == resolve.attempt]
+    return max(before, key=lambda fact: fact.started_at_s).span_id if before else None
+
+
 class _Maker:
     """Makes the spans of one generation."""
 
-    def __init__(self, generation: Generation, wall_of: WallOf) -> None:
+    def __init__(self, generation: Generation, wall_of: WallOf, resource: Resource) -> None:
         self._generation = generation
         self._trace = generation.trace
         self._wall_of = wall_of
+        self._resource = resource
 
     def root(self, fact: Ended, facts: Sequence[Fact], began_at_s: float) -> ReadableSpan:
         verdict, generation = fact.verdict, self._generation
@@ -149,8 +161,8 @@ class _Maker:
         return ReadableSpan(
             name=name,
             context=self._context(span_id),
-            parent=None if parent_id is None else self._context(parent_id),
-            resource=RESOURCE,
+            parent=None if parent_id is None else self._context(parent_id, remote=kind is SpanKind.INTERNAL),
+            resource=self._resource,
             attributes=attributes,
             events=events,
             kind=kind,
@@ -159,8 +171,8 @@ class _Maker:
             end_time=self._ns(ended_at_s),
         )
 
-    def _context(self, span_id: str) -> SpanContext:
-        return SpanContext(int(self._trace.trace_id, 16), int(span_id, 16), is_remote=False, trace_flags=_SAMPLED)
+    def _context(self, span_id: str, *, remote: bool = False) -> SpanContext:
+        return SpanContext(int(self._trace.trace_id, 16), int(span_id, 16), is_remote=remote, trace_flags=_SAMPLED)
 
     def _decision(self, fact: PollingStarted | Resumed) -> Event:
         if isinstance(fact, Resumed):

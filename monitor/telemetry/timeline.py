@@ -63,7 +63,7 @@ def _describe(fact: Fact) -> tuple[str, dict[str, Any]] | None:
             return "poll", details | _duration(fact)
         case ResolveEnded():
             details = {"channel": fact.channel, "attempt": fact.attempt, "result": fact.result, "status": fact.status}
-            return "resolve", details | _duration(fact)
+            return "resolve", {**details, "detail": fact.detail, **_duration(fact)}
         case Ended():
             verdict = fact.verdict
             return "ended", {"outcome": verdict.outcome, "channel": verdict.channel, "reason": verdict.reason}

@@ -75,29 +75,33 @@ class OtlpTraces:
     def __init__(self, settings: TracingSettings, exporter: "SpanExporter", count: CountSpans) -> None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+        from monitor.telemetry.spans import build_resource, build_spans
+
         for name in ("opentelemetry.exporter", "opentelemetry.sdk"):  # told in metrics and in one line of our own
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._settings = settings
         self._count = count
-        self._exporter = exporter
+        self._build_spans = build_spans
+        self._resource = build_resource()
         self._waiting = 0
+        self._lock = threading.Lock()
         counting = cast("SpanExporter", _Counting(exporter, self._exported))
         self._processor = BatchSpanProcessor(counting, max_queue_size=2 * MAX_WAITING_SPANS)
 
     def write(
         self, generation: Generation, facts: Sequence[Fact], wall_of: Callable[[float], datetime], began_at_s: float
     ) -> None:
-        """Keep the trace if it is worth it and there is room."""
-        from monitor.telemetry.spans import build_spans
-
-        end = facts[-1] if facts else None
-        if not isinstance(end, Ended) or not is_worth_keeping(generation, end, self._settings):
+        """Keep the trace if it is worth it and there is room: all of its spans, or none."""
+        end = next((fact for fact in reversed(facts) if isinstance(fact, Ended)), None)
+        if end is None or not is_worth_keeping(generation, end, self._settings):
             return
-        spans = build_spans(generation, facts, wall_of, began_at_s)
-        if self._waiting + len(spans) > MAX_WAITING_SPANS:
+        spans = self._build_spans(generation, facts, wall_of, began_at_s, self._resource)
+        with self._lock:
+            has_room = self._waiting + len(spans) <= MAX_WAITING_SPANS
+            self._waiting += len(spans) if has_room else 0
+        if not has_room:
             self._count(SpanResult.DROPPED, len(spans))
             return
-        self._waiting += len(spans)
         for span in spans:
             self._processor.on_end(span)
 
@@ -115,7 +119,8 @@ class OtlpTraces:
 
     def _exported(self, number: int, *, is_success: bool) -> None:
         """Called on the exporter's thread."""
-        self._waiting -= number
+        with self._lock:
+            self._waiting -= number
         self._count(SpanResult.EXPORTED if is_success else SpanResult.FAILED, number)
 
 
@@ -128,8 +133,14 @@ class _Counting:
         self._is_failing = False
 
     def export(self, spans: "Sequence[ReadableSpan]") -> "SpanExportResult":
-        result = self._exporter.export(spans)
-        is_success = result.name == "SUCCESS"
+        """Called on the processor's thread, for one batch at a time."""
+        from opentelemetry.sdk.trace.export import SpanExportResult
+
+        try:
+            result = self._exporter.export(spans)
+        except Exception:  # noqa: BLE001 - whatever the exporter raises, these spans are lost
+            result = SpanExportResult.FAILURE
+        is_success = result is SpanExportResult.SUCCESS
         self._told(len(spans), is_success=is_success)
         if self._is_failing == is_success:
             self._is_failing = not is_success
