@@ -131,13 +131,14 @@ async def _malformed(stage: Stage, job: Job) -> None:
 
 
 async def _progress_storm(stage: Stage, job: Job) -> None:
-    began_s, ends_s, sent = stage.now_s, stage.now_s + job.render_s, 0
-    while (now_s := stage.now_s) < ends_s:
-        percent, due = 100 * (now_s - began_s) / job.render_s, int((now_s - began_s) * _STORM_PER_S) + 1
+    began_s, elapsed_s, sent = stage.now_s, 0.0, 0
+    while elapsed_s < job.render_s:
+        await asyncio.sleep(min(_STORM_TICK_S, job.render_s - elapsed_s))
+        elapsed_s = min(stage.now_s - began_s, job.render_s)
+        due, percent = int(elapsed_s * _STORM_PER_S), 100 * elapsed_s / job.render_s
         storm = wire.frame(wire.message("render_progress", {"progress": percent, "file_id": job.file_id}))
         stage.publish_frame(job, "render_progress", storm * (due - sent))
         sent = due
-        await asyncio.sleep(min(_STORM_TICK_S, ends_s - now_s))
     _publish(stage, job)
 
 
