@@ -29,6 +29,7 @@ def _service(settings: Settings) -> Table:
 
 def _providers(settings: Settings) -> Table:
     table = Table("provider", "base URL", "token", "model", "policy", "polls at", "window", box=None, pad_edge=False)
+    table.columns[1].overflow = "fold"
     for provider in settings.providers:
         for model in provider.models:
             policy = settings.policy(provider.policy_of(model))

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from monitor.cli.output import err, out
-from monitor.settings import Scope
+from monitor.settings import Scope, check_name
 from monitor.web.access import hash_token, new_token
 
 
@@ -14,6 +14,10 @@ def token(
     scope: Annotated[list[Scope] | None, typer.Option(help="What it may do; may be given several times.")] = None,
 ) -> None:
     """Make a bearer token and the lines for the settings file. It is shown once and kept nowhere."""
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise typer.BadParameter(f"{name!r}: {error}", param_hint="NAME") from None
     scopes = sorted(set(scope or [Scope.READ]))
     made = new_token()
     err.print("The token, shown this once; give it to the caller:")

@@ -14,6 +14,7 @@ from monitor.settings.model import (
     StoreSettings,
     TokenSettings,
     TracingSettings,
+    check_name,
 )
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "StoreSettings",
     "TokenSettings",
     "TracingSettings",
+    "check_name",
     "load_settings",
 ]

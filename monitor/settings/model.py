@@ -19,7 +19,8 @@ _RESERVED_MODEL: Final = "other"
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
-def _check_name(name: str) -> str:
+def check_name(name: str) -> str:
+    """`name`, if providers, tokens, policies and instances may be called so. Raises ValueError."""
     if not _NAME.fullmatch(name):
         raise ValueError("a name has 1 to 40 of a-z, 0-9, '_' and '-', and begins with a letter")
     return name
@@ -41,7 +42,7 @@ def _check_store_url(url: str) -> str:
     return url
 
 
-Name = Annotated[str, AfterValidator(_check_name)]
+Name = Annotated[str, AfterValidator(check_name)]
 BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
 StoreUrl = Annotated[str, AfterValidator(_check_store_url)]
 

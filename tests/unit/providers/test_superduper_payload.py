@@ -17,7 +17,7 @@ def a_request(kind: Kind = Kind.IMAGE, flow: Flow = Flow.FILE, **params: Any) ->
 
 
 def test_an_image_of_the_file_flow() -> None:
-    params: dict[str, Any] = {"width": 512, "height": 768, "steps": 30, "seed": 7, "negative_prompt": "", "shot_size": "Close-Up"}
+    params: dict[str, Any] = {"width": 512, "height": 768, "steps": 30, "seed": 7, "shot_size": "Close-Up"}
     config = {"prompt": "a red cup", "generation_config_name": MODEL, **params}
     assert build_payload(a_request(**params), tries=1) == {"config": config}
 
