@@ -36,7 +36,8 @@ class Family(Collected):
     def write(self, lines: list[str], *, openmetrics: bool) -> None:
         """Append the text. OpenMetrics names a counter without `_total` in its header, and has exemplars."""
         name = self.name if openmetrics or self.type != Type.COUNTER else f"{self.name}_total"
-        lines.append(f"# HELP {name} {_escape(self.documentation)}\n# TYPE {name} {self.type}\n")
+        says = _quoted(self.documentation) if openmetrics else _escaped(self.documentation)
+        lines.append(f"# HELP {name} {says}\n# TYPE {name} {self.type}\n")
         for series in self._metric.series():
             series.write(lines, openmetrics=openmetrics)
 
@@ -130,14 +131,16 @@ def build_metric(metric: Metric, registry: CollectorRegistry) -> Any:
 
 
 def _labels(labels: dict[str, str]) -> str:
-    if not labels:
-        return ""
-    pairs = (f'{name}="{_escape(value).replace(chr(34), chr(92) + chr(34))}"' for name, value in sorted(labels.items()))
-    return f"{{{','.join(pairs)}}}"
+    pairs = ",".join(f'{name}="{_quoted(value)}"' for name, value in sorted(labels.items()))
+    return f"{{{pairs}}}" if pairs else ""
 
 
-def _escape(text: str) -> str:
+def _escaped(text: str) -> str:
     return text.replace("\\", r"\\").replace("\n", r"\n")
+
+
+def _quoted(text: str) -> str:
+    return _escaped(text).replace('"', r"\"")
 
 
 def _number(value: float) -> str:
