@@ -9,7 +9,7 @@ from monitor.simulator import wire
 from monitor.simulator.jobs import Job
 from monitor.simulator.stage import Stage
 
-HIDDEN_S: Final = 0.5
+HIDDEN_S: Final = 1.5
 """How long status calls lag behind the event, scaled, where the event has to win."""
 LEAST_HIDDEN_S: Final = 0.25
 """And at least so long, however fast the demo: the event needs real time to be read."""

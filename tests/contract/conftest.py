@@ -25,9 +25,9 @@ def _find_postgres() -> Path | None:
     return found[-1].parent if found else None
 
 
-def _as_postgres(*command: str) -> list[str]:
+def _user() -> str | None:
     """PostgreSQL refuses to run as root."""
-    return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else list(command)
+    return "postgres" if os.geteuid() == 0 else None
 
 
 def _free_port() -> int:
@@ -51,14 +51,10 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         os.chown(folder, owner.pw_uid, owner.pw_gid)
     data, port = folder / "data", _free_port()
     initialise = (str(binaries / "initdb"), "-D", str(data), "-A", "trust", "-U", "monitor", "-E", "UTF8", "--no-sync")
-    subprocess.run(_as_postgres(*initialise), check=True, capture_output=True, cwd=folder)
+    subprocess.run(initialise, check=True, capture_output=True, cwd=folder, user=_user())
     options = ("-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-F")
-    server = subprocess.Popen(
-        _as_postgres(str(binaries / "postgres"), *options),
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    command = (str(binaries / "postgres"), *options)
+    server = subprocess.Popen(command, cwd=folder, user=_user(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(port)
         yield f"postgresql://monitor@127.0.0.1:{port}/postgres"
