@@ -11,7 +11,7 @@ import aiohttp
 import orjson
 import psutil
 
-from benchmarks.peers import RAMP_PER_S, TOKEN
+from benchmarks.peers import PACE_PER_S, RAMP_PER_S, TOKEN
 from monitor.cli.loop import run
 
 _WARM_UP = 100
@@ -58,7 +58,7 @@ async def _main(url: str, generations: int, concurrency: int, mode: str) -> dict
         await _run(bare, _WARM_UP, concurrency)
         bare.known_at_s.clear()
         before_s = time.process_time()
-        await _run(bare, generations, concurrency)
+        await _run(bare, generations, concurrency, PACE_PER_S)
         return {"cpu_s": time.process_time() - before_s, "known_at_s": bare.known_at_s}
 
 

@@ -17,6 +17,8 @@ import psutil
 TOKEN: Final = "benchmark"
 RAMP_PER_S: Final = 200.0
 """A stream that stands after its event was published waits for a poll, so thousands are begun at a bearable pace."""
+PACE_PER_S: Final = 100.0
+"""A steady arrival for both: a burst would let the bare client do a hundred things in one turn of its loop."""
 _START_S: Final = 30.0
 
 
