@@ -8,7 +8,7 @@ from pathlib import Path
 from aiohttp import web
 
 from monitor.app import build_app
-from monitor.cli.loop import calm_garbage_collector, run, until_told_to_stop
+from monitor.cli.loop import favour_the_event_loop, run, until_told_to_stop
 from monitor.cli.output import err
 from monitor.delivery.facts import Ended, EventSeen, EventType, Fact
 from monitor.delivery.model import Generation
@@ -37,7 +37,7 @@ async def _serve(notes: Notes) -> None:
     runner = web.AppRunner(build_app(settings, observers=[notes]), access_log=None, handle_signals=False)
     await runner.setup()
     await web.TCPSite(runner, settings.server.host, settings.server.port, backlog=1024).start()
-    calm_garbage_collector()
+    favour_the_event_loop()
     err.print(f"service listens on http://127.0.0.1:{runner.addresses[0][1]}")
     await until_told_to_stop()
     await runner.cleanup()

@@ -8,7 +8,7 @@ import typer
 from aiohttp import web
 
 from monitor.app import build_app
-from monitor.cli.loop import calm_garbage_collector, run, until_told_to_stop
+from monitor.cli.loop import favour_the_event_loop, run, until_told_to_stop
 from monitor.cli.output import err
 from monitor.settings import Settings, load_settings
 from monitor.telemetry.logs import configure_logging
@@ -41,7 +41,7 @@ async def _serve(settings: Settings) -> None:
     await runner.setup()
     try:
         await web.TCPSite(runner, server.host, server.port, backlog=1024).start()
-        calm_garbage_collector()
+        favour_the_event_loop()
         err.print(f"monitor listens on {_url(runner.addresses)}  (metrics at /metrics, status page at /)")
         await until_told_to_stop()
         err.print("monitor stops; generations in flight are taken up again at the next start")
