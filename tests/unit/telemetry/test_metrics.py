@@ -12,7 +12,6 @@ from monitor.delivery.facts import (
     Disconnect,
     Disowned,
     Ended,
-    EventSeen,
     EventType,
     Fact,
     PollEnded,
