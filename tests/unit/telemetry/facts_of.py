@@ -66,7 +66,9 @@ def verdict(
     return Verdict(outcome, channel, at_s, attempts, asset, reason)
 
 
-def poll(attempt: int, at_s: float, result: CallResult, status: int | None = 200, detail: str | None = None) -> PollEnded:
+def poll(
+    attempt: int, at_s: float, result: CallResult, status: int | None = 200, detail: str | None = None
+) -> PollEnded:
     """A poll that took 0.2 s."""
     return PollEnded(at_s, at_s - 0.2, span_id(100 + attempt), attempt, result, status, detail)
 
