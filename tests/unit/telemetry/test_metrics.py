@@ -212,7 +212,8 @@ def test_at_full_spread_a_scrape_has_at_most_3000_samples() -> None:
         for origin in Origin:
             for outcome, channel, reason in outcome_labels():
                 end = verdict(outcome, 60.0, channel, Reason(reason) if reason else None)
-                told = [Accepted(0.0), Submitted(0.0, 10.0), poll(1, 10.0, CallResult.PENDING), Ended(60.0, end, 0.0)]
+                told: list[Fact] = [Accepted(0.0), Submitted(0.0, 10.0), poll(1, 10.0, CallResult.PENDING)]
+                told.append(Ended(60.0, end, 0.0))
                 watched.tell(told, like(origin=origin, model=model))
     body, _ = render(watched.registry, "")
     samples = [line for line in body.splitlines() if not line.startswith(b"#")]

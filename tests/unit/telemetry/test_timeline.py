@@ -9,6 +9,7 @@ from monitor.delivery.facts import (
     Ended,
     EventSeen,
     EventType,
+    Fact,
     ResolveEnded,
     Resumed,
     StreamEnded,
@@ -73,7 +74,7 @@ def test_what_came_before_the_answer_is_negative() -> None:
 
 
 def test_everything_else_that_can_happen_has_an_entry() -> None:
-    facts = [
+    facts: list[Fact] = [
         CreateEnded(0.0, 0.0, span_id(1), None, None, cancelled=True),
         Resumed(1.0, 0.0),
         EventSeen(1.0, EventType.MALFORMED, detail="no JSON"),
