@@ -153,11 +153,20 @@ async def test_a_caller_who_leaves_in_the_middle_makes_no_noise(
 
 
 async def test_stale_status_calls_never_show_the_result(client: Client) -> None:
-    _, said, _ = await post(client, "a fox [fault:poll_stale]")
+    """A job that was told later, and hides as long, is shown by then."""
+    stale, later = await heard(client, "poll_stale"), await heard(client, "duplicate")
+    while not (await tell(client, later))["url"]:
+        await asyncio.sleep(0.01)
+    assert (await tell(client, stale))["url"] is None
+
+
+async def heard(client: Client, fault: str) -> str:
+    """The path of status calls of a job whose result was told on its stream."""
+    _, said, _ = await post(client, f"a fox [fault:{fault}]")
     async with client.get(f"{API}/events/file.{said[0]['id']}") as stream:
         while b'"url":"' not in await stream.content.readany():
             pass
-    assert orjson.loads((await ask(client, f"{API}/file/{said[0]['id']}"))[1])["url"] is None
+    return f"{API}/file/{said[0]['id']}"
 
 
 async def test_a_completed_task_has_no_url_for_a_while(aiohttp_client: MakeClient) -> None:

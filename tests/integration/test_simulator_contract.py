@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from yarl import URL
 
+from monitor.simulator.admin import STAGE
 from monitor.simulator.app import build_simulator, serve_simulator
 from monitor.simulator.config import SimulatorConfig
 from monitor.simulator.faults import FAULTS
@@ -249,6 +250,27 @@ async def served() -> AsyncIterator[str]:
 async def test_it_serves_on_a_free_port_and_says_where(served: str) -> None:
     async with aiohttp.ClientSession() as http, http.get(f"{served}/-/healthy") as response:
         assert response.status == 200
+
+
+async def test_jobs_that_render_are_remembered_longer_than_those_that_ended(aiohttp_client: MakeClient) -> None:
+    client = await aiohttp_client(build_simulator(SimulatorConfig(max_jobs=2)), headers=TOKEN)
+    prompts = ("[render:60]", "[fault:early]", "[fault:never]", "[render:60]")
+    ids = [(await create(client, "/file/generate-image", image(prompt)))[0]["id"] for prompt in prompts]
+    assert [job["id"] for job in (await read(client, "/-/jobs"))["jobs"]] == [ids[3], ids[0]]
+
+
+async def test_while_it_closes_hanging_calls_are_answered_and_new_streams_end(
+    no_stray_tasks: None, aiohttp_client: MakeClient
+) -> None:
+    app = build_simulator(SimulatorConfig())
+    client = await aiohttp_client(app, headers=TOKEN)
+    hanging = asyncio.create_task(client.post(f"{API}/file/generate-image", json=image("[fault:create_hangs]")))
+    while not (await read(client, "/-/jobs"))["jobs"]:
+        await asyncio.sleep(0)
+    app[STAGE].begin_closing()
+    assert (await hanging).status == 500
+    async with client.get(f"{API}/events/test") as stream:
+        assert await stream.read() == b""
 
 
 async def test_it_closes_at_once_though_calls_hang_and_streams_are_open(no_stray_tasks: None) -> None:
