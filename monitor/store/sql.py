@@ -2,9 +2,10 @@
 
 import asyncio
 import math
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -179,11 +180,12 @@ async def open_sql_store(url: str) -> AsyncIterator[SqlRecordStore]:
     engine = _build_engine(url)
     try:
         try:
+            if engine.dialect.name == "sqlite":
+                await asyncio.to_thread(_look_into, str(engine.url.database))
             await migrate(engine)
-        except (SQLAlchemyError, OSError) as error:
-            raise _unavailable(
-                f"at {engine.url.render_as_string(hide_password=True)} cannot be opened", error
-            ) from None
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            place = sa.make_url(url).render_as_string(hide_password=True)
+            raise _unavailable(f"at {place} cannot be opened", error) from None
         async with _open_writer(engine) as transact:
             commits = GroupCommit(transact)
             try:
@@ -235,6 +237,12 @@ async def _open_writer(engine: AsyncEngine) -> AsyncIterator[Transact]:
             yield lambda work: asyncio.get_running_loop().run_in_executor(thread, commit, work)
         finally:
             writer.dispose()
+
+
+def _look_into(file: str) -> None:
+    """Raises sqlite3.Error when `file` is no database; aiosqlite would leave a thread behind on finding out."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA schema_version")
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
