@@ -22,8 +22,9 @@ from monitor.delivery.facts import (
     ResolveEnded,
     Resumed,
     StreamEnded,
+    StreamResult,
 )
-from monitor.delivery.model import Channel, Generation, Outcome
+from monitor.delivery.model import Channel, Generation, Outcome, Reason
 
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _FINE: Final = (CallResult.READY, CallResult.PENDING, CallResult.CANCELLED)
@@ -93,7 +94,7 @@ class _Maker:
             "generation.attempts": verdict.attempts,
             "generation.reason": verdict.reason or "",
         }
-        is_fine = verdict.outcome in (Outcome.DELIVERED, Outcome.CANCELLED)
+        is_fine = verdict.outcome is Outcome.DELIVERED or verdict.reason is Reason.CALLER
         problem = None if is_fine else f"{verdict.outcome}: {verdict.reason}"
         events = [self._decision(item) for item in facts if isinstance(item, PollingStarted | Resumed)]
         parent, span_id = self._trace.parent_span_id, self._trace.span_id
@@ -116,7 +117,7 @@ class _Maker:
         }
         seen = [item for item in facts if isinstance(item, EventSeen) and fact.started_at_s <= item.at_s <= fact.at_s]
         events = [self._event(f"sse.{item.type}", item.at_s, _event_attributes(item)) for item in seen]
-        is_fine = fact.disconnect in (Disconnect.DONE, Disconnect.EOF)
+        is_fine = fact.disconnect in (Disconnect.DONE, Disconnect.EOF) or fact.result is StreamResult.CANCELLED
         return self._call("stream", fact, attributes, None if is_fine else fact.detail or how, events)
 
     def poll(self, fact: PollEnded) -> ReadableSpan:

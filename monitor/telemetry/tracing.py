@@ -81,6 +81,7 @@ class OtlpTraces:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._settings = settings
         self._count = count
+        self._exporter = exporter
         self._build_spans = build_spans
         self._resource = build_resource()
         self._waiting = 0
@@ -111,6 +112,7 @@ class OtlpTraces:
         closing.start()
         await asyncio.to_thread(closing.join, CLOSE_S)
         if closing.is_alive():
+            self._exporter.shutdown()  # it tries no more
             _logger.warning("the trace collector does not answer; spans are lost", spans=self._waiting)
 
     def _close(self) -> None:
