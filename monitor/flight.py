@@ -100,7 +100,10 @@ class Flight:
 
     def snapshot(self) -> Record:
         """The record as it stands, with its timeline."""
-        return self.record if self.record.outcome is not None else replace(self.record, timeline=self.timeline())
+        if self.record.outcome is not None:
+            return self.record
+        attempts = self.delivery.attempts if self.delivery is not None else 0
+        return replace(self.record, attempts=attempts, timeline=self.timeline())
 
     def conclude(self, verdict: Verdict) -> tuple[Ended, Ending]:
         """The end as a fact and as it is written. The fact is kept here, and told by whoever knows that it stands."""

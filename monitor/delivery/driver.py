@@ -52,6 +52,11 @@ class Delivery:
         self._cursor = Cursor()
         self._polling_announced = False
 
+    @property
+    def attempts(self) -> int:
+        """Polls begun so far."""
+        return self._race.attempts
+
     async def run(self) -> Verdict:
         """Until there is a verdict. Whatever happens, also cancellation, nothing that was opened stays open."""
         try:

@@ -16,7 +16,8 @@ _HEAD: Final = (
     "",
     "From a TOML file (`--config`, else `$MONITOR_CONFIG`, else `./monitor.toml`) and from variables, which win:",
     "`MONITOR_SERVER__PORT=8081` is `port` of `[server]`, and `MONITOR_PROVIDERS` takes JSON. Times are in seconds.",
-    "`monitor check` says everything that is wrong at once.",
+    "`monitor check` says everything that is wrong at once. `MONITOR_REVISION` is shown as `revision` in",
+    "`generation_monitor_build_info`; `MONITOR_TOKEN` and `MONITOR_URL` are for `monitor generate`.",
 )
 _SECTIONS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("[server]", model.ServerSettings),

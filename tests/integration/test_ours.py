@@ -134,6 +134,19 @@ async def test_a_store_that_fails_for_a_while_is_written_late_and_nothing_is_los
 
 
 @virtual
+async def test_in_flight_it_shows_its_attempts_and_its_timeline_so_far() -> None:
+    stand = Stand(provider=ScriptedProvider(HANDLE))
+    runner = stand.runner()
+    record, _ = await runner.accept("superduperai", REQUEST)
+    await asyncio.sleep(25)
+    shown = await runner.get(record.id)
+    assert shown is not None
+    assert (shown.state, shown.attempts) == (State.SUBMITTED, 2)
+    assert [entry["event"] for entry in shown.timeline].count("poll") == 2
+    await runner.stop(1)
+
+
+@virtual
 async def test_a_trace_sink_that_raises_harms_nothing() -> None:
     stand = Stand()
     stand.traces.is_broken = True
