@@ -83,8 +83,7 @@ class _Service:
             self._runner.close_doors()
 
     async def _open_provider(self, settings: ProviderSettings, stack: AsyncExitStack) -> SuperDuperProvider:
-        streams = self._settings.server.max_in_flight
-        return SuperDuperProvider(await stack.enter_async_context(open_provider_http(settings, max_streams=streams)))
+        return SuperDuperProvider(await stack.enter_async_context(open_provider_http(settings)))
 
     def _build_runner(self, providers: dict[str, SuperDuperProvider], store: SqlRecordStore) -> Runner:
         settings = self._settings

@@ -58,13 +58,17 @@ class Flight:
 
     async def wait(self, at_most_s: float, is_released: Callable[[], bool]) -> None:
         """Until the end is told, `at_most_s` is over, or somebody woke the listeners and `is_released`."""
-        woken = asyncio.Event()
-        unlisten = self.listen(woken.set)
+        over = asyncio.Event()
+
+        def look() -> None:
+            if self.ended.done() or is_released():
+                over.set()
+
+        unlisten = self.listen(look)
+        look()
         try:
             async with asyncio.timeout(at_most_s):
-                while not self.ended.done() and not is_released():
-                    woken.clear()
-                    await woken.wait()
+                await over.wait()
         except TimeoutError:
             pass
         finally:

@@ -84,10 +84,10 @@ async def serve_bytes(
 
 
 @asynccontextmanager
-async def provider_at(url: str, *, max_streams: int = 10, **changes: Any) -> AsyncIterator[SuperDuperProvider]:
+async def provider_at(url: str, **changes: Any) -> AsyncIterator[SuperDuperProvider]:
     """The adapter, pointed at a server, with limits that fit a test; those it does not reach are long."""
     values = {"name": "p", "base_url": url, "token": TOKEN, "models": ("comfyui/flux",), **changes}
-    async with open_provider_http(ProviderSettings(**values), max_streams=max_streams) as http:
+    async with open_provider_http(ProviderSettings(**values)) as http:
         yield SuperDuperProvider(http)
 
 

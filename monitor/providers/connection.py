@@ -5,13 +5,12 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-import aiohttp
-
 from monitor.delivery.errors import ChannelError
 from monitor.delivery.model import ErrorKind, Stage
 from monitor.delivery.ports import Cursor, Heartbeat, Malformed, Notify, Opened, StreamItem
 from monitor.providers.error_table import FAILURES, error_of_failure, shorten
 from monitor.providers.eventstream import EventStreamDecoder, ServerSentEvent
+from monitor.providers.exchange import Connection
 from monitor.providers.http import ProviderHttp
 
 MAX_RETRY_S: Final = 3_600.0
@@ -37,21 +36,22 @@ async def listen(
     Raises ChannelError: what refused it (kinds as in the error table), or broke it; TIMEOUT once it stood is silence.
     """
     headers = {**_HEADERS, "traceparent": traceparent, **_resume(cursor)}
-    response = await http.open_stream(path, headers)
+    answer = await http.open_stream(path, headers)
     try:
-        _check_content_type(response)
-        notify(Opened(response.status))
-        await _read(response, cursor, notify, parse)
+        _check_content_type(answer)
+        notify(Opened(answer.status))
+        await _read(answer, http.silence_limit_s, cursor, notify, parse)
     except FAILURES as failure:
         raise _broken(failure, http.silence_limit_s) from failure
     finally:
-        response.close()  # never wait for the rest of a stream that has no end
+        answer.close()  # never wait for the rest of a stream that has no end
 
 
-async def _read(response: aiohttp.ClientResponse, cursor: Cursor, notify: Notify, parse: Parse) -> None:
+async def _read(answer: Connection, silence_limit_s: float, cursor: Cursor, notify: Notify, parse: Parse) -> None:
+    loop = asyncio.get_running_loop()
     decoder = EventStreamDecoder(last_event_id=cursor.last_event_id)
     comments = skipped = 0
-    async for chunk in response.content.iter_any():
+    while chunk := await answer.read(loop.time() + silence_limit_s):
         events = decoder.feed(chunk)
         if decoder.comments != comments:
             comments = decoder.comments
@@ -69,10 +69,11 @@ async def _read(response: aiohttp.ClientResponse, cursor: Cursor, notify: Notify
         await asyncio.sleep(0)  # what is still being unpacked comes without waiting
 
 
-def _check_content_type(response: aiohttp.ClientResponse) -> None:
-    if response.content_type.lower() != _CONTENT_TYPE:
-        detail = shorten(f"the content type is {response.content_type}, not {_CONTENT_TYPE}")
-        raise ChannelError(ErrorKind.MALFORMED, Stage.SUBSCRIBE, detail, status=response.status, retryable=False)
+def _check_content_type(answer: Connection) -> None:
+    content_type = answer.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != _CONTENT_TYPE:
+        detail = shorten(f"the content type is {content_type or 'not told'}, not {_CONTENT_TYPE}")
+        raise ChannelError(ErrorKind.MALFORMED, Stage.SUBSCRIBE, detail, status=answer.status, retryable=False)
 
 
 def _resume(cursor: Cursor) -> dict[str, str]:
@@ -82,7 +83,7 @@ def _resume(cursor: Cursor) -> dict[str, str]:
     return {"Last-Event-ID": last} if is_sendable else {}
 
 
-def _broken(failure: BaseException, silence_limit_s: float) -> ChannelError:
+def _broken(failure: Exception, silence_limit_s: float) -> ChannelError:
     """A stream that stood and is no more: it is not said that the provider could not be reached."""
     if isinstance(failure, TimeoutError):
         return ChannelError(ErrorKind.TIMEOUT, Stage.SUBSCRIBE, f"no byte for {silence_limit_s:g} s")

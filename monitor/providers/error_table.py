@@ -8,20 +8,17 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
 
-import aiohttp
 import orjson
 
 from monitor.delivery.errors import ChannelError
 from monitor.delivery.model import ErrorKind, Stage
+from monitor.providers.exchange import CutShortError, MeaninglessAnswerError, NoConnectionError
 
 MAX_DETAIL_CHARS: Final = 300
 MAX_RETRY_AFTER_S: Final = 86_400.0
 """Nothing here is waited for longer than a day, and sums of what a provider says must stay finite."""
-FAILURES: Final = (aiohttp.ClientError, OSError, TimeoutError, UnicodeError)
-"""Everything that aiohttp raises when the network, the peer or an address is at fault.
-
-`UnicodeError` is what resolving a host name raises that cannot be encoded, such as one with a label that is too long.
-"""
+FAILURES: Final = (OSError, ValueError)
+"""Everything that an exchange raises when the network, the peer or an address is at fault."""
 
 _KINDS: Final = {
     HTTPStatus.UNAUTHORIZED: ErrorKind.UNAUTHORIZED,
@@ -35,15 +32,13 @@ _KINDS: Final = {
 _RETRYABLE: Final = frozenset(
     {ErrorKind.UNAVAILABLE, ErrorKind.RATE_LIMITED, ErrorKind.TIMEOUT, ErrorKind.CONFLICT, ErrorKind.MALFORMED}
 )
-_NO_CONNECTION: Final = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.InvalidURL, UnicodeError)
-"""After these the request has surely not left this machine."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _QUERY: Final = re.compile(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]*", re.IGNORECASE)
 _SECONDS: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
 def error_of_status(stage: Stage, status: int, headers: Mapping[str, str], body: bytes) -> ChannelError:
-    """What an answer that is no success means. `body` may hold the provider's words."""
+    """What an answer that is no success means. `headers` has names in lower case, `body` maybe the provider's words."""
     kind = _kind_of(status)
     is_not_there_yet = kind is ErrorKind.NOT_FOUND and stage in (Stage.POLL, Stage.RESOLVE)
     return ChannelError(
@@ -52,25 +47,22 @@ def error_of_status(stage: Stage, status: int, headers: Mapping[str, str], body:
         words_of(body) or f"HTTP {status}",
         status=status,
         retryable=kind in _RETRYABLE or is_not_there_yet,
-        retry_after_s=parse_retry_after(headers.get("Retry-After")) if status in (429, 503) else None,
+        retry_after_s=parse_retry_after(headers.get("retry-after")) if status in (429, 503) else None,
         may_have_effect=stage is Stage.CREATE and status >= 500,
     )
 
 
-def error_of_failure(stage: Stage, failure: BaseException) -> ChannelError:
+def error_of_failure(stage: Stage, failure: Exception) -> ChannelError:
     """What a failure of the network means. A create call may have had its effect unless no connection stood."""
     kind, detail = _network_kind(failure)
-    never_left = isinstance(failure, _NO_CONNECTION)
-    broke_before_headers = (
-        isinstance(failure, aiohttp.ClientConnectionError | OSError) and kind is not ErrorKind.TIMEOUT
-    )
+    never_left = isinstance(failure, NoConnectionError | ValueError)
     return ChannelError(
         kind,
         stage,
         detail,
         retryable=kind in _RETRYABLE,
         may_have_effect=stage is Stage.CREATE and not never_left,
-        connected=not (never_left or broke_before_headers),
+        connected=not never_left and (kind is not ErrorKind.UNAVAILABLE or isinstance(failure, CutShortError)),
     )
 
 
@@ -115,17 +107,17 @@ def _kind_of(status: int) -> ErrorKind:
     return _KINDS[HTTPStatus(status)] if status in _KINDS else ErrorKind.REJECTED
 
 
-def _network_kind(failure: BaseException) -> tuple[ErrorKind, str]:
-    """The order matters: aiohttp's time-outs are connection errors too, and all of them are `OSError`s."""
+def _network_kind(failure: Exception) -> tuple[ErrorKind, str]:
+    """The order matters: all but the last are `OSError`s."""
     match failure:
-        case aiohttp.ConnectionTimeoutError():
-            return ErrorKind.TIMEOUT, "no connection in time"
+        case NoConnectionError(in_time=False):
+            return ErrorKind.TIMEOUT, _text(failure)
         case TimeoutError():
             return ErrorKind.TIMEOUT, "no answer in time"
-        case aiohttp.ClientConnectionError() | OSError():
+        case MeaninglessAnswerError():
+            return ErrorKind.MALFORMED, _text(failure)
+        case OSError():
             return ErrorKind.UNAVAILABLE, _text(failure)
-        case aiohttp.ClientPayloadError():
-            return ErrorKind.UNAVAILABLE, "the connection broke in the middle"
         case _:
             return ErrorKind.MALFORMED, _text(failure)
 

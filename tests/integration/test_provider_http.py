@@ -341,7 +341,7 @@ RAW: dict[str, tuple[bytes, ErrorKind, bool]] = {
     "half a chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{", ErrorKind.UNAVAILABLE, True),
     "no gzip": (
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
-        ErrorKind.UNAVAILABLE,
+        ErrorKind.MALFORMED,
         True,
     ),
     "a head without end": (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, ErrorKind.MALFORMED, True),

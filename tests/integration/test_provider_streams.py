@@ -507,7 +507,7 @@ async def test_open_streams_take_no_connection_from_short_calls() -> None:
             return await says(RESULT, stays_open=True)(request)
         return await always(a_file())(request)
 
-    async with serve(answer) as peer, provider_at(peer.url, max_connections=1, max_streams=20) as provider:
+    async with serve(answer) as peer, provider_at(peer.url, max_connections=1) as provider:
         listeners = [Listener(provider) for _ in range(20)]
         tasks = [asyncio.create_task(listener.listen()) for listener in listeners]
         for listener in listeners:

@@ -1,0 +1,281 @@
+"""HTTP/1.1 as a client, close to the wire: one connection, one request at a time, and answers that may have no end.
+
+A general client is made for short answers: for a stream that stays open it costs several times the processor time and
+the memory (docs/benchmarks.md). The parsing is httptools'. All limits are instants of the loop's clock.
+"""
+
+import asyncio
+import re
+import socket
+import ssl
+import zlib
+from collections import deque
+from collections.abc import Mapping
+from typing import Final, cast
+
+import httptools
+from aiohappyeyeballs import start_connection
+from yarl import URL
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+"""Status line and headers, or whatever else frames the body between two pieces of it."""
+_MOST_BUFFERED_BYTES: Final = 256 * 1024
+_UNPACKED_BYTES: Final = 64 * 1024
+_PACKINGS: Final = ("gzip", "x-gzip", "deflate")
+_ANY_ZLIB: Final = 32 + zlib.MAX_WBITS
+_NEXT_ADDRESS_S: Final = 0.25
+"""RFC 8305, section 5."""
+_UNSENDABLE: Final = re.compile(r"[\x00\r\n]")
+
+
+class NoConnectionError(ConnectionError):
+    """No connection stood, so nothing was asked. `in_time`: the answer was a refusal, not silence."""
+
+    def __init__(self, why: str, *, in_time: bool = True) -> None:
+        super().__init__(why)
+        self.in_time = in_time
+
+
+class CutShortError(ConnectionError):
+    """The connection broke after the head of the answer had come."""
+
+
+class MeaninglessAnswerError(ConnectionError):
+    """What came back is not HTTP, or not what this client asked for."""
+
+
+class Connection(asyncio.Protocol):
+    """One exchange at a time: `ask`, then `head`, then `read` until it returns b"". `status` and `headers` (names in
+    lower case) are there after `head`.
+
+    Whoever opened it closes it. What breaks it is raised as ConnectionError, and a limit that passed as TimeoutError.
+    """
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self._loop = asyncio.get_running_loop()
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._pieces: deque[bytes] = deque()
+        self._buffered_bytes = 0
+        self._framing_bytes = 0
+        self._has_head = False
+        self._is_over = True
+        self._may_be_kept = False
+        self._failure: ConnectionError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._unpacker: _Unpacker | None = None
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether the last answer was read to its end, and another request can follow."""
+        is_done = self._is_over and self._may_be_kept and not self._pieces
+        return is_done and self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether not even the head of an answer has come."""
+        return not self._has_head
+
+    def ask(self, request: bytes) -> None:
+        """Send a request. Raises ConnectionError when the connection is gone."""
+        if self._transport is None:
+            raise ConnectionError("the connection was closed")
+        self._has_head = self._is_over = self._may_be_kept = False
+        self._failure = self._unpacker = None
+        self._framing_bytes = 0
+        self._transport.write(request)
+
+    async def head(self, until_s: float) -> None:
+        """Wait for status and headers."""
+        while not self._has_head:
+            if self._failure is not None:
+                raise self._failure
+            await self._wait(until_s)
+        coding = self.headers.get("content-encoding", "identity").strip().lower()
+        if coding in _PACKINGS:
+            self._unpacker = _Unpacker()
+        elif coding != "identity":
+            raise MeaninglessAnswerError(f"the content encoding is {coding}, which was not asked for")
+
+    async def read(self, until_s: float) -> bytes:
+        """The next bytes of the body, unpacked; b"" at its end."""
+        while True:
+            if self._unpacker is not None and (unpacked := self._unpacker.more()):
+                return unpacked
+            if self._pieces:
+                piece = self._take()
+                if self._unpacker is None:
+                    return piece
+                self._unpacker.feed(piece)
+            elif self._failure is not None:
+                raise self._failure
+            elif self._is_over:
+                return b""
+            else:
+                await self._wait(until_s)
+
+    def close(self) -> None:
+        """Let go of the connection, whatever is still to come."""
+        self._is_over = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        self._transport = cast("asyncio.Transport", transport)  # which uvloop's do not inherit from
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        if self._parser is None or self._is_over:
+            self.close()  # nobody asked for it
+            return
+        self._framing_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._break("the server switches to another protocol")
+        except httptools.HttpParserError as error:
+            self._break(f"the answer is no HTTP: {error}")
+        if self._framing_bytes > MAX_HEAD_BYTES:
+            self._break(f"the headers are larger than {MAX_HEAD_BYTES} bytes")
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`. An answer without a length, and not in chunks, ends with its connection."""
+        self._parser = None  # they hold one another
+        self._transport = None
+        if not self._is_over:
+            has_length = "content-length" in self.headers or "transfer-encoding" in self.headers
+            if not self._has_head:
+                self._failure = ConnectionError(str(exc or "") or "the connection was closed without an answer")
+            elif exc is not None or has_length:
+                self._failure = CutShortError("the connection broke in the middle")
+            self._is_over = True
+        self._wake()
+
+    def on_message_begin(self) -> None:
+        """Of httptools. An informational answer (1xx) may come before the one that counts."""
+        if not self._has_head:
+            self.headers = {}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Of httptools."""
+        if not self._has_head:  # else it is a trailer
+            self.headers[name.decode("latin-1").lower()] = value.decode("utf-8", "replace")
+
+    def on_headers_complete(self) -> None:
+        """Of httptools."""
+        if self._has_head or self._parser is None:
+            return
+        self.status = self._parser.get_status_code()
+        self._has_head = self.status >= 200
+        self._framing_bytes = 0
+
+    def on_body(self, piece: bytes) -> None:
+        """Of httptools."""
+        self._framing_bytes = 0
+        if self._is_over:
+            return  # what follows the end is nobody's
+        self._pieces.append(piece)
+        self._buffered_bytes += len(piece)
+        if self._buffered_bytes > _MOST_BUFFERED_BYTES and self._transport is not None:
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        """Of httptools."""
+        if self._has_head and not self._is_over and self._parser is not None:
+            self._is_over = True
+            self._may_be_kept = self._parser.should_keep_alive()
+
+    def _take(self) -> bytes:
+        piece = self._pieces.popleft()
+        self._buffered_bytes -= len(piece)
+        if not self._pieces and self._transport is not None and not self._transport.is_reading():
+            self._transport.resume_reading()
+        return piece
+
+    async def _wait(self, until_s: float) -> None:
+        self._waiter = self._loop.create_future()
+        timer = self._loop.call_at(until_s, self._time_out)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def _time_out(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(TimeoutError())
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _break(self, why: str) -> None:
+        """After the end of an answer that was whole, it only means that the connection is of no further use."""
+        self._may_be_kept = False
+        if not self._is_over:
+            self._failure = MeaninglessAnswerError(why)
+        self.close()
+
+
+class _Unpacker:
+    """Unpacks what a server packed though nobody asked, a bounded piece at a time."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(_ANY_ZLIB)
+        self._packed = b""
+
+    def feed(self, packed: bytes) -> None:
+        """Take more. All that was fed before is unpacked already."""
+        self._packed = packed
+
+    def more(self) -> bytes:
+        """The next piece, b"" when more is needed."""
+        try:
+            unpacked = self._zlib.decompress(self._packed, _UNPACKED_BYTES)
+        except zlib.error as error:
+            raise MeaninglessAnswerError(f"the body cannot be unpacked: {error}") from None
+        self._packed = self._zlib.unconsumed_tail
+        return unpacked
+
+
+async def connect(url: URL, tls: ssl.SSLContext, until_s: float) -> Connection:
+    """A connection to the origin of `url`. Raises NoConnectionError, and UnicodeError for a name that cannot be one."""
+    connection = Connection()
+    try:
+        async with asyncio.timeout_at(until_s):
+            await _connect(url, tls, connection)
+    except TimeoutError:
+        raise NoConnectionError("no connection in time", in_time=False) from None
+    except OSError as failure:
+        raise NoConnectionError(str(failure) or type(failure).__name__) from failure
+    return connection
+
+
+async def _connect(url: URL, tls: ssl.SSLContext, connection: Connection) -> None:
+    """The first address that answers: a host whose IPv6 leads nowhere must not look like a provider in trouble."""
+    assert url.raw_host is not None  # noqa: S101 - an absolute URL
+    loop = asyncio.get_running_loop()
+    places = await loop.getaddrinfo(url.raw_host, url.port, type=socket.SOCK_STREAM)
+    name = url.raw_host if url.scheme == "https" else None
+    context = tls if name else None
+    match places:
+        case [(socket.AF_INET, _, _, _, (host, port))]:  # no choice, and half the processor time
+            await loop.create_connection(lambda: connection, host, port, ssl=context, server_hostname=name)
+        case _:
+            connected = await start_connection(places, happy_eyeballs_delay=_NEXT_ADDRESS_S)
+            await loop.create_connection(lambda: connection, sock=connected, ssl=context, server_hostname=name)
+
+
+def render_request(method: str, url: URL, headers: Mapping[str, str], body: bytes | None = None) -> bytes:
+    """The bytes of a request. Raises ValueError when a header would end its line."""
+    lines = [f"{method} {url.raw_path_qs} HTTP/1.1", f"Host: {url.host_port_subcomponent}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if body is not None:
+        lines.append(f"Content-Length: {len(body)}")
+    if any(_UNSENDABLE.search(line) for line in lines):
+        raise ValueError("a header holds a line break")
+    return "\r\n".join((*lines, "", "")).encode() + (body or b"")
