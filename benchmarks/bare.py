@@ -11,7 +11,7 @@ import aiohttp
 import orjson
 import psutil
 
-from benchmarks.peers import PACE_PER_S, RAMP_PER_S, TOKEN
+from benchmarks.peers import PACE_PER_S, RAMP_PER_S, TOKEN, arrivals_s
 from monitor.cli.loop import run
 
 _WARM_UP = 100
@@ -65,12 +65,12 @@ async def _main(url: str, generations: int, concurrency: int, mode: str) -> dict
 async def _run(bare: _Bare, generations: int, concurrency: int, per_s: float | None = None) -> None:
     free = asyncio.Semaphore(concurrency)
 
-    async def one(number: int) -> None:
-        await asyncio.sleep(number / per_s if per_s else 0)
+    async def one(at_s: float) -> None:
+        await asyncio.sleep(at_s)
         async with free:
             await bare.generate("a red fox")
 
-    await asyncio.gather(*(one(number) for number in range(generations)))
+    await asyncio.gather(*(one(at_s) for at_s in arrivals_s(generations, per_s)))
 
 
 async def _memory(bare: _Bare, generations: int) -> dict[str, Any]:

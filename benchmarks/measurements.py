@@ -14,7 +14,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
-from benchmarks.peers import PACE_PER_S, RAMP_PER_S, Peer, bare_client, completed_at_s, provider, service
+from benchmarks.peers import PACE_PER_S, RAMP_PER_S, Peer, arrivals_s, bare_client, completed_at_s, provider, service
 
 FIXED: Final[dict[str, Any]] = {"check_on_open": False, "early_fallback": False}
 PATIENT: Final[dict[str, Any]] = {"grace": 200, "window": 300, "check_on_open": False, "early_fallback": False}
@@ -160,12 +160,12 @@ async def _generate(
     """Run generations through the API, at most `per_s` begun in a second; how many were delivered."""
     free, headers = asyncio.Semaphore(concurrency), ({} if wait_s is None else {"Prefer": f"wait={wait_s}"})
 
-    async def one(number: int) -> int:
-        await asyncio.sleep(0 if per_s is None else number / per_s)
+    async def one(at_s: float) -> int:
+        await asyncio.sleep(at_s)
         async with free, http.post(f"{url}/v1/generations", json={"prompt": "a red fox"}, headers=headers) as response:
             return int((await response.json())["outcome"] == "delivered")
 
-    return sum(await asyncio.gather(*(one(number) for number in range(generations))))
+    return sum(await asyncio.gather(*(one(at_s) for at_s in arrivals_s(generations, per_s))))
 
 
 async def _until_open(http: aiohttp.ClientSession, provider_url: str, streams: int) -> None:

@@ -8,7 +8,9 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 import aiohttp
@@ -18,8 +20,19 @@ TOKEN: Final = "benchmark"
 RAMP_PER_S: Final = 200.0
 """A stream that stands after its event was published waits for a poll, so thousands are begun at a bearable pace."""
 PACE_PER_S: Final = 100.0
-"""A steady arrival for both: a burst would let the bare client do a hundred things in one turn of its loop."""
+"""The same arrivals for both: a burst would let the bare client do a hundred things in one turn of its loop."""
 _START_S: Final = 30.0
+
+
+def arrivals_s(number: int, per_s: float | None) -> list[float]:
+    """When to begin each, in seconds from now: at once, or as independent callers would come (a Poisson process).
+
+    Even gaps would make every completion meet an arrival, as the renders all take the same time.
+    """
+    if per_s is None:
+        return [0.0] * number
+    random = Random(1)
+    return list(accumulate(random.expovariate(per_s) for _ in range(number)))
 
 
 @dataclass(frozen=True, slots=True)

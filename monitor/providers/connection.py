@@ -1,6 +1,5 @@
 """One connection to a provider's event stream: opened, checked, decoded, closed."""
 
-import asyncio
 import re
 from collections.abc import Callable
 from typing import Final
@@ -14,8 +13,6 @@ from monitor.providers.exchange import Connection
 from monitor.providers.http import ProviderHttp
 
 MAX_RETRY_S: Final = 3_600.0
-MAX_EVENTS_AT_ONCE: Final = 64
-"""So many events are handled before the loop is left to others: a chunk can hold more than a thousand."""
 _MAX_ID_CHARS: Final = 1_024
 _CONTENT_TYPE: Final = "text/event-stream"
 _HEADERS: Final = {
@@ -40,33 +37,38 @@ async def listen(
     try:
         _check_content_type(answer)
         notify(Opened(answer.status))
-        await _read(answer, http.silence_limit_s, cursor, notify, parse)
+        await answer.pour(_Reader(cursor, notify, parse).take, http.silence_limit_s)
     except FAILURES as failure:
         raise _broken(failure, http.silence_limit_s) from failure
     finally:
         answer.close()  # never wait for the rest of a stream that has no end
 
 
-async def _read(answer: Connection, silence_limit_s: float, cursor: Cursor, notify: Notify, parse: Parse) -> None:
-    loop = asyncio.get_running_loop()
-    decoder = EventStreamDecoder(last_event_id=cursor.last_event_id)
-    comments = skipped = 0
-    while chunk := await answer.read(loop.time() + silence_limit_s):
+class _Reader:
+    """Bytes in, items out."""
+
+    def __init__(self, cursor: Cursor, notify: Notify, parse: Parse) -> None:
+        self._cursor = cursor
+        self._notify = notify
+        self._parse = parse
+        self._decoder = EventStreamDecoder(last_event_id=cursor.last_event_id)
+        self._comments = 0
+        self._skipped = 0
+
+    def take(self, chunk: bytes) -> None:
+        decoder, cursor = self._decoder, self._cursor
         events = decoder.feed(chunk)
-        if decoder.comments != comments:
-            comments = decoder.comments
-            notify(Heartbeat())
-        if decoder.skipped_events != skipped:
-            notify(Malformed(f"{decoder.skipped_events - skipped} events were too large"))
-            skipped = decoder.skipped_events
+        if decoder.comments != self._comments:
+            self._comments = decoder.comments
+            self._notify(Heartbeat())
+        if decoder.skipped_events != self._skipped:
+            self._notify(Malformed(f"{decoder.skipped_events - self._skipped} events were too large"))
+            self._skipped = decoder.skipped_events
         if decoder.retry_ms is not None:
             cursor.retry_s = min(decoder.retry_ms / 1000, MAX_RETRY_S)
-        for number, event in enumerate(events, 1):
-            notify(parse(event))
-            if number % MAX_EVENTS_AT_ONCE == 0:
-                await asyncio.sleep(0)
+        for event in events:
+            self._notify(self._parse(event))
         cursor.last_event_id = decoder.last_event_id
-        await asyncio.sleep(0)  # what is still being unpacked comes without waiting
 
 
 def _check_content_type(answer: Connection) -> None:

@@ -17,8 +17,11 @@ from monitor.providers.exchange import CutShortError, MeaninglessAnswerError, No
 MAX_DETAIL_CHARS: Final = 300
 MAX_RETRY_AFTER_S: Final = 86_400.0
 """Nothing here is waited for longer than a day, and sums of what a provider says must stay finite."""
-FAILURES: Final = (OSError, ValueError)
-"""Everything that an exchange raises when the network, the peer or an address is at fault."""
+FAILURES: Final = (OSError, UnicodeError)
+"""Everything that an exchange raises when the network, the peer or an address is at fault.
+
+`UnicodeError` is what looking up a host name raises that cannot be one, such as one with a label that is too long.
+"""
 
 _KINDS: Final = {
     HTTPStatus.UNAUTHORIZED: ErrorKind.UNAUTHORIZED,
@@ -55,7 +58,7 @@ def error_of_status(stage: Stage, status: int, headers: Mapping[str, str], body:
 def error_of_failure(stage: Stage, failure: Exception) -> ChannelError:
     """What a failure of the network means. A create call may have had its effect unless no connection stood."""
     kind, detail = _network_kind(failure)
-    never_left = isinstance(failure, NoConnectionError | ValueError)
+    never_left = isinstance(failure, NoConnectionError | UnicodeError)
     return ChannelError(
         kind,
         stage,

@@ -10,7 +10,7 @@ import socket
 import ssl
 import zlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, cast
 
 import httptools
@@ -21,6 +21,8 @@ MAX_HEAD_BYTES: Final = 64 * 1024
 """Status line and headers, or whatever else frames the body between two pieces of it."""
 _MOST_BUFFERED_BYTES: Final = 256 * 1024
 _UNPACKED_BYTES: Final = 64 * 1024
+SLICE_BYTES: Final = 2 * 1024
+"""What is handed on without leaving the loop to others in between."""
 _PACKINGS: Final = ("gzip", "x-gzip", "deflate")
 _ANY_ZLIB: Final = 32 + zlib.MAX_WBITS
 _NEXT_ADDRESS_S: Final = 0.25
@@ -66,6 +68,10 @@ class Connection(asyncio.Protocol):
         self._failure: ConnectionError | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._unpacker: _Unpacker | None = None
+        self._sink: Callable[[bytes], None] | None = None
+        self._poured_at_s = 0.0
+        self._poured_bytes = 0
+        """In this turn of the loop."""
 
     @property
     def is_reusable(self) -> bool:
@@ -116,6 +122,27 @@ class Connection(asyncio.Protocol):
             else:
                 await self._wait(until_s)
 
+    async def pour(self, sink: Callable[[bytes], None], silence_limit_s: float) -> None:
+        """Hand the body to `sink` in pieces of at most `SLICE_BYTES`, until its end; a small one as soon as it comes.
+
+        Raises what `sink` raises, and TimeoutError when no byte came for the limit.
+        """
+        self._poured_at_s = self._loop.time()
+        self._sink = None if self._unpacker is not None else sink
+        while True:
+            try:
+                piece = await self.read(self._poured_at_s + silence_limit_s)
+            except TimeoutError:
+                if self._loop.time() < self._poured_at_s + silence_limit_s:
+                    continue
+                raise
+            if not piece:
+                return
+            self._poured_at_s = self._loop.time()
+            for start in range(0, len(piece), SLICE_BYTES):
+                sink(piece[start : start + SLICE_BYTES])
+                await asyncio.sleep(0)
+
     def close(self) -> None:
         """Let go of the connection, whatever is still to come."""
         self._is_over = True
@@ -132,6 +159,7 @@ class Connection(asyncio.Protocol):
             self.close()  # nobody asked for it
             return
         self._framing_bytes += len(data)
+        self._poured_bytes = 0
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -178,6 +206,13 @@ class Connection(asyncio.Protocol):
         self._framing_bytes = 0
         if self._is_over:
             return  # what follows the end is nobody's
+        if self._sink is not None and self._can_pour(piece):
+            self._poured_at_s = self._loop.time()
+            try:
+                self._sink(piece)
+            except Exception as error:  # noqa: BLE001 - raised where the body is waited for
+                self._fail_waiter(error)
+            return
         self._pieces.append(piece)
         self._buffered_bytes += len(piece)
         if self._buffered_bytes > _MOST_BUFFERED_BYTES and self._transport is not None:
@@ -188,6 +223,12 @@ class Connection(asyncio.Protocol):
         if self._has_head and not self._is_over and self._parser is not None:
             self._is_over = True
             self._may_be_kept = self._parser.should_keep_alive()
+
+    def _can_pour(self, piece: bytes) -> bool:
+        """Whether it is the next one, and the loop was not kept from others for long already."""
+        is_next = self._waiter is not None and not self._waiter.done() and not self._pieces
+        self._poured_bytes += len(piece)
+        return is_next and self._poured_bytes <= SLICE_BYTES
 
     def _take(self) -> bytes:
         piece = self._pieces.popleft()
@@ -206,8 +247,11 @@ class Connection(asyncio.Protocol):
             self._waiter = None
 
     def _time_out(self) -> None:
+        self._fail_waiter(TimeoutError())
+
+    def _fail_waiter(self, error: Exception) -> None:
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(TimeoutError())
+            self._waiter.set_exception(error)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -16,7 +16,8 @@ from monitor.delivery.errors import ChannelError
 from monitor.delivery.model import Asset, ErrorKind, Handle, Kind, Pending, Ready, Stage
 from monitor.delivery.ports import Cursor, Foreign, Heartbeat, Malformed, Opened, Progress, Seen, StreamItem
 from monitor.providers import http as provider_http
-from monitor.providers.connection import MAX_EVENTS_AT_ONCE, MAX_RETRY_S
+from monitor.providers.connection import MAX_RETRY_S
+from monitor.providers.exchange import SLICE_BYTES
 from monitor.providers.superduper import SuperDuperProvider
 from tests.peers import (
     ASSET_URL,
@@ -385,7 +386,7 @@ async def test_any_byte_is_a_sign_of_life() -> None:
 
 
 async def test_many_comments_at_once_are_one_heartbeat() -> None:
-    async with serve(says(b": ping\n\n" * 500)) as peer, provider_at(peer.url) as provider:
+    async with serve(says(b": ping\n\n" * 200)) as peer, provider_at(peer.url) as provider:
         listener = Listener(provider)
         await listener.listen()
     assert listener.items == [OPENED, Heartbeat()]
@@ -476,15 +477,22 @@ async def longest_turn(listener: Listener) -> int:
     return longest
 
 
-async def test_a_storm_of_events_leaves_the_loop_to_others() -> None:
-    events = 40 * MAX_EVENTS_AT_ONCE
-    storm = frame("render_progress", {"progress": 1}) * events
-    async with serve(says(storm, RESULT)) as peer, provider_at(peer.url) as provider:
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_a_storm_of_events_leaves_the_loop_to_others(is_chunked: bool) -> None:
+    event, events = frame("render_progress", {"progress": 1}), 2_500
+    body = event * events + RESULT
+    if is_chunked:
+        head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+        chunks = [b"%x\r\n%s\r\n" % (len(part), part) for part in (*[event] * events, RESULT)]
+        body = b"".join((*chunks, b"0\r\n\r\n"))
+    else:
+        head = HEAD + b"Content-Length: %d\r\n\r\n" % len(body)
+    async with serve_bytes(head + body) as url, provider_at(url) as provider:
         listener = Listener(provider)
         longest = await longest_turn(listener)
     assert listener.items.count(Progress(0.01)) == events
     assert listener.items[-1] == READY
-    assert longest <= 2 * MAX_EVENTS_AT_ONCE
+    assert longest <= 2 * SLICE_BYTES / len(event)
 
 
 async def test_a_small_packed_stream_of_much_leaves_the_loop_to_others() -> None:
