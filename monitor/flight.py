@@ -10,6 +10,7 @@ from monitor.delivery.driver import Delivery
 from monitor.delivery.facts import Ended, Fact
 from monitor.delivery.model import Generation, Handle, State, Verdict
 from monitor.delivery.ports import Observer
+from monitor.delivery.render_interval import render_interval
 from monitor.store.port import Ending, Record, TimelineEntry
 from monitor.telemetry.journal import Journal
 from monitor.telemetry.timeline import render_timeline
@@ -123,6 +124,7 @@ class Flight:
             attempts=verdict.attempts,
             asset=verdict.asset,
             timeline=render_timeline(self.journal.facts, self._origin_s),
+            render=render_interval(self.journal.facts, self.submitted_at_s, verdict),
         )
         return fact, ending
 
@@ -156,5 +158,6 @@ def ended_record(record: Record, ending: Ending) -> Record:
         channel=ending.channel,
         attempts=ending.attempts,
         asset=ending.asset,
+        render=ending.render,
         timeline=ending.timeline,
     )

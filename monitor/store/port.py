@@ -5,7 +5,22 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from monitor.delivery.model import Asset, Channel, Flow, Handle, Kind, Origin, Outcome, Reason, State, TraceContext
+from monitor.delivery.model import (
+    Asset,
+    AssetResult,
+    Channel,
+    ChannelResult,
+    Flow,
+    Handle,
+    Kind,
+    Measurement,
+    Origin,
+    Outcome,
+    Reason,
+    State,
+    TraceContext,
+)
+from monitor.delivery.render_interval import RenderInterval
 
 TimelineEntry = dict[str, Any]
 """One thing that happened: `{"at_ms": 10003, "event": "poll", …}`; `at_ms` counts from the create call's answer."""
@@ -18,6 +33,19 @@ class Idempotency:
     scope: str
     key: str
     request_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What was found out about a generation after its outcome was told; None where nothing was."""
+
+    measurement: Measurement | None = None
+    asset_check: AssetResult | None = None
+    late_s: float | None = None
+    """How long after its end the asset of an expired generation was found."""
+    late_asset: Asset | None = None
+    reconciled_at: datetime | None = None
+    """When the last look at an expired generation was over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +76,8 @@ class Record:
     channel: Channel | None = None
     attempts: int = 0
     asset: Asset | None = None
+    render: RenderInterval | None = None
+    findings: Findings = field(default=Findings())
     timeline: Sequence[TimelineEntry] = field(default=())
 
 
@@ -64,6 +94,7 @@ class Ending:
     attempts: int
     asset: Asset | None
     timeline: Sequence[TimelineEntry]
+    render: RenderInterval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +125,17 @@ class WindowFigures:
     latency_s: Mapping[Channel, Quantiles]
     polling_attempts_mean: float | None
     polling_attempts_p95: int | None
+    measured: Mapping[Channel, Mapping[ChannelResult, int]]
+    """Of the generations in the sample: how often each channel did how."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderObservation:
+    """What one generation tells of the render time of a model."""
+
+    provider: str
+    model: str
+    interval: RenderInterval
 
 
 class RecordStore(Protocol):
@@ -114,6 +156,18 @@ class RecordStore(Protocol):
         """Write the outcome if there is none yet. True for the one caller whose ending was written."""
         ...
 
+    async def note(
+        self,
+        generation_id: str,
+        findings: Findings,
+        timeline: Sequence[TimelineEntry],
+        render: RenderInterval | None = None,
+    ) -> None:
+        """Keep what was found out about an ended generation: of `findings` and `render` what is not None, and the
+        whole timeline.
+        """
+        ...
+
     async def get(self, generation_id: str) -> Record | None: ...
 
     async def find_key(self, scope: str, key: str) -> Record | None: ...
@@ -126,7 +180,15 @@ class RecordStore(Protocol):
         """What `instance` had in flight when it stopped, oldest first."""
         ...
 
+    async def unreconciled(self, instance: str, *, since: datetime, limit: int) -> list[Record]:
+        """What `instance` let expire at `since` or later and had not reconciled when it stopped, newest first."""
+        ...
+
     async def figures(self, since: datetime) -> WindowFigures: ...
+
+    async def render_observations(self, since: datetime, *, limit: int) -> list[RenderObservation]:
+        """What ended at `since` or later tells of render times, newest first."""
+        ...
 
     async def prune(self, *, older_than: timedelta, keep_at_most: int, now: datetime) -> int:
         """Delete ended records by age and count; those in flight stay. Returns how many went."""

@@ -1,13 +1,29 @@
 """Between records and rows."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import orjson
 
-from monitor.delivery.model import Asset, Channel, Flow, Handle, Kind, Origin, Outcome, Reason, State, TraceContext
-from monitor.store.port import Ending, Idempotency, Record
+from monitor.delivery.model import (
+    Asset,
+    AssetResult,
+    Channel,
+    ChannelResult,
+    Flow,
+    Handle,
+    Kind,
+    Measurement,
+    Origin,
+    Outcome,
+    Reason,
+    State,
+    TraceContext,
+)
+from monitor.delivery.render_interval import RenderInterval
+from monitor.store.port import Ending, Findings, Idempotency, Record, RenderObservation, TimelineEntry
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -26,8 +42,8 @@ def row_of(record: Record) -> dict[str, Any]:
         "policy": record.policy,
         "instance": record.instance,
         "trace": _json(record.trace),
-        "idempotency_scope": key and key.scope,
-        "idempotency_key": key and key.key,
+        "idempotency_scope": key and clean(key.scope),
+        "idempotency_key": key and clean(key.key),
         "request_hash": key and key.request_hash,
         "state": record.state,
         "handle": record.handle and _json(record.handle),
@@ -42,6 +58,7 @@ def row_of(record: Record) -> dict[str, Any]:
         "attempts": record.attempts,
         "asset": record.asset and _json(record.asset),
         "timeline": _json(list(record.timeline)),
+        **_render_columns(record.render),
     }
 
 
@@ -64,7 +81,29 @@ def ending_row(generation_id: str, ending: Ending, ending_id: str) -> dict[str, 
         "attempts": ending.attempts,
         "asset": ending.asset and _json(ending.asset),
         "timeline": _json(list(ending.timeline)),
+        **_render_columns(ending.render),
     }
+
+
+def note_row(findings: Findings, timeline: Sequence[TimelineEntry], render: RenderInterval | None) -> dict[str, Any]:
+    """What is written when something was found out; what was not found out is left as it is."""
+    measurement, asset, at = findings.measurement, findings.late_asset, findings.reconciled_at
+    columns = {
+        "sse_result": measurement and measurement.sse,
+        "polling_result": measurement and measurement.polling,
+        "lag_s": measurement and measurement.lag_s,
+        "asset_check": findings.asset_check,
+        "late_s": findings.late_s,
+        "late_asset": asset and _json(asset),
+        "reconciled_at_ms": at and to_ms(at),
+        **(_render_columns(render) if render else {}),
+    }
+    return {name: value for name, value in columns.items() if value is not None} | {"timeline": _json(list(timeline))}
+
+
+def observation_of(row: Mapping[str, Any]) -> RenderObservation:
+    """The columns of a render time as the observation they keep."""
+    return RenderObservation(row["provider"], row["model"], _interval(row))
 
 
 def record_of(row: Mapping[str, Any]) -> Record:
@@ -92,6 +131,8 @@ def record_of(row: Mapping[str, Any]) -> Record:
         channel=row["channel"] and Channel(row["channel"]),
         attempts=row["attempts"],
         asset=_asset(row["asset"]),
+        render=None if row["render_after_s"] is None else _interval(row),
+        findings=_findings(row),
         timeline=tuple(orjson.loads(row["timeline"])),
     )
 
@@ -109,6 +150,28 @@ def to_ms(instant: datetime) -> int:
 def from_ms(ms: int) -> datetime:
     """The instant `ms` milliseconds after 1970, in UTC."""
     return _EPOCH + ms * _MILLISECOND
+
+
+def _render_columns(render: RenderInterval | None) -> dict[str, float | None]:
+    if render is None:
+        return {"render_after_s": None, "render_by_s": None}
+    return {"render_after_s": render.after_s, "render_by_s": None if math.isinf(render.by_s) else render.by_s}
+
+
+def _interval(row: Mapping[str, Any]) -> RenderInterval:
+    by_s = row["render_by_s"]
+    return RenderInterval(row["render_after_s"], math.inf if by_s is None else by_s)
+
+
+def _findings(row: Mapping[str, Any]) -> Findings:
+    sse, polling, checked = row["sse_result"], row["polling_result"], row["asset_check"]
+    return Findings(
+        measurement=sse and Measurement(ChannelResult(sse), ChannelResult(polling), row["lag_s"]),
+        asset_check=checked and AssetResult(checked),
+        late_s=row["late_s"],
+        late_asset=_asset(row["late_asset"]),
+        reconciled_at=_optional_instant(row["reconciled_at_ms"]),
+    )
 
 
 def _idempotency(row: Mapping[str, Any]) -> Idempotency | None:

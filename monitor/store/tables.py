@@ -6,6 +6,12 @@ import sqlalchemy as sa
 
 metadata: Final = sa.MetaData()
 
+
+def _where(name: str, columns: tuple[str, ...], condition: sa.TextClause) -> sa.Index:
+    """An index of the few rows that meet a condition."""
+    return sa.Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
+
+
 generations: Final = sa.Table(
     "generations",
     metadata,
@@ -35,8 +41,28 @@ generations: Final = sa.Table(
     sa.Column("asset", sa.Text),
     sa.Column("timeline", sa.Text, nullable=False),
     sa.Column("ending_id", sa.String(32)),
+    sa.Column("render_after_s", sa.Double),
+    sa.Column("render_by_s", sa.Double),
+    sa.Column("sse_result", sa.String(16)),
+    sa.Column("polling_result", sa.String(16)),
+    sa.Column("lag_s", sa.Double),
+    sa.Column("asset_check", sa.String(16)),
+    sa.Column("late_s", sa.Double),
+    sa.Column("late_asset", sa.Text),
+    sa.Column("reconciled_at_ms", sa.BigInteger),
     sa.UniqueConstraint("idempotency_scope", "idempotency_key", name="uq_generations_idempotency"),
-    sa.Index("ix_generations_ended", "ended_at_ms", "outcome", "channel", "duration_s"),
     sa.Index("ix_generations_instance_state", "instance", "state"),
+    sa.Index("ix_generations_ended", "ended_at_ms", "outcome", "channel", "duration_s", "attempts"),
+    sa.Index("ix_generations_outcome", "outcome", "id"),
+    sa.Index("ix_generations_channel", "channel", "id"),
+    sa.Index("ix_generations_provider", "provider", "id"),
+    sa.Index("ix_generations_origin", "origin", "id"),
+    sa.Index("ix_generations_created", "created_at_ms"),
+    _where(
+        "ix_generations_measured", ("ended_at_ms", "sse_result", "polling_result"), sa.text("sse_result IS NOT NULL")
+    ),
+    _where("ix_generations_render", ("ended_at_ms",), sa.text("render_after_s IS NOT NULL")),
+    _where("ix_generations_unreconciled", ("instance",), sa.text("outcome = 'expired' AND reconciled_at_ms IS NULL")),
 )
-"""`ending_id` is a random mark of who wrote the outcome, so that a writer can see whether it was the one."""
+"""`render_by_s` is null where the asset was never seen, and so is `render_after_s` where nothing is known.
+`ending_id` is a random mark of who wrote the outcome, so that a writer can see whether it was the one."""

@@ -4,13 +4,26 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from monitor.delivery.errors import StoreUnavailable
-from monitor.delivery.model import Channel, Handle, Outcome, State
+from monitor.delivery.model import Channel, ChannelResult, Handle, Outcome, State
+from monitor.delivery.render_interval import RenderInterval
 from monitor.flight import ended_record
-from monitor.store.port import Ending, Quantiles, Record, RecordFilter, WindowFigures
+from monitor.store.port import (
+    Ending,
+    Findings,
+    Quantiles,
+    Record,
+    RecordFilter,
+    RenderObservation,
+    TimelineEntry,
+    WindowFigures,
+)
+
+_FINDINGS: Final = tuple(field.name for field in fields(Findings))
 
 
 class MemoryRecordStore:
@@ -49,6 +62,25 @@ class MemoryRecordStore:
         self.records[generation_id] = ended_record(record, replace(ending, timeline=tuple(ending.timeline)))
         return True
 
+    async def note(
+        self,
+        generation_id: str,
+        findings: Findings,
+        timeline: Sequence[TimelineEntry],
+        render: RenderInterval | None = None,
+    ) -> None:
+        """See `RecordStore`."""
+        await self._write()
+        record = self.records.get(generation_id)
+        if record is not None:
+            found = {name: value for name in _FINDINGS if (value := getattr(findings, name)) is not None}
+            self.records[generation_id] = replace(
+                record,
+                findings=replace(record.findings, **found),
+                timeline=tuple(timeline),
+                render=render or record.render,
+            )
+
     async def get(self, generation_id: str) -> Record | None:
         """See `RecordStore`."""
         return self.records.get(generation_id)
@@ -68,6 +100,20 @@ class MemoryRecordStore:
         oldest = sorted(self.records.values(), key=lambda record: record.id)
         return [record for record in oldest if record.outcome is None and record.instance == instance]
 
+    async def unreconciled(self, instance: str, *, since: datetime, limit: int) -> list[Record]:
+        """See `RecordStore`."""
+        wanted = [
+            (record.ended_at, record)
+            for record in self.records.values()
+            if record.outcome is Outcome.EXPIRED
+            and record.instance == instance
+            and record.handle is not None
+            and record.findings.reconciled_at is None
+            and record.ended_at is not None
+            and record.ended_at >= since
+        ]
+        return [record for _, record in sorted(wanted, key=lambda pair: pair[0], reverse=True)][:limit]
+
     async def figures(self, since: datetime) -> WindowFigures:
         """See `RecordStore`."""
         ended = [record for record in self.records.values() if record.ended_at is not None and record.ended_at >= since]
@@ -80,7 +126,17 @@ class MemoryRecordStore:
             latency_s={channel: _quantiles(delivered, channel) for channel in won},
             polling_attempts_mean=sum(polled) / len(polled) if polled else None,
             polling_attempts_p95=polled[_rank(0.95, len(polled))] if polled else None,
+            measured={channel: _measured(ended, channel) for channel in (Channel.SSE, Channel.POLLING)},
         )
+
+    async def render_observations(self, since: datetime, *, limit: int) -> list[RenderObservation]:
+        """See `RecordStore`."""
+        known = [
+            (record.ended_at, RenderObservation(record.provider, record.model, record.render))
+            for record in self.records.values()
+            if record.ended_at is not None and record.ended_at >= since and record.render is not None
+        ]
+        return [observation for _, observation in sorted(known, key=lambda pair: pair[0], reverse=True)][:limit]
 
     async def prune(self, *, older_than: timedelta, keep_at_most: int, now: datetime) -> int:
         """See `RecordStore`."""
@@ -119,6 +175,11 @@ def _passes(record: Record, wanted: RecordFilter) -> bool:
         (wanted.origin, record.origin),
     )
     return all(want is None or want == has for want, has in pairs)
+
+
+def _measured(ended: Sequence[Record], channel: Channel) -> Counter[ChannelResult]:
+    measurements = (record.findings.measurement for record in ended)
+    return Counter(measurement.of(channel) for measurement in measurements if measurement is not None)
 
 
 def _quantiles(delivered: Sequence[Record], channel: Channel) -> Quantiles:

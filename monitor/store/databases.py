@@ -1,0 +1,110 @@
+"""Opens the databases: addresses, connections and their settings, and the one writer of each."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from monitor.delivery.errors import StoreUnavailable
+from monitor.store.group_commit import Transact
+
+_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+_OPTIONS: Final = {"sqlite": frozenset[str](), "postgresql": frozenset({"host", "password", "port", "ssl", "user"})}
+_BUSY_S: Final = 1.0
+"""How long SQLite waits for another process that holds the file; then the writer backs off and tries again."""
+_CLOSE_S: Final = 5.0
+SQLITE: Final[Mapping[str, Any]] = {"timeout": _BUSY_S, "check_same_thread": False}
+POSTGRESQL: Final[Mapping[str, Any]] = {"timeout": 10, "command_timeout": 60}
+"""Seconds to connect, and for one statement: a server that vanished silently must not hold the writer for ever."""
+
+_Result = TypeVar("_Result")
+
+
+def parse_url(url: str) -> sa.URL:
+    """The address with the driver that is used. Raises StoreUnavailable, never with the password."""
+    try:
+        parsed = sa.make_url(url)
+        scheme = parsed.drivername
+        parsed = parsed.set(drivername=_DRIVERS[scheme])
+    except (ArgumentError, KeyError, ValueError):
+        raise StoreUnavailable(
+            "store.url is no database; write sqlite:///FILE or postgresql://USER@HOST/NAME"
+        ) from None
+    if scheme == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise StoreUnavailable("store.url names no file; records are to outlive the service: write sqlite:///FILE")
+    query = {"ssl" if key == "sslmode" else key: value for key, value in parsed.query.items()}
+    if unknown := sorted(query.keys() - _OPTIONS[scheme]):
+        raise StoreUnavailable(f"store.url has options that are not known: {', '.join(unknown)}")
+    return parsed.set(query=query)
+
+
+def render_place(url: sa.URL) -> str:
+    """The address for people. A password may also stand among the options, so these are left out."""
+    return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
+
+
+def build_reader(url: sa.URL) -> AsyncEngine:
+    """The connections that reads use, so that no write holds them up, and none of them a write."""
+    if url.get_backend_name() == "postgresql":
+        return create_async_engine(url, pool_size=4, max_overflow=4, pool_pre_ping=True, connect_args=dict(POSTGRESQL))
+    engine = create_async_engine(url, pool_size=4, max_overflow=0, connect_args=dict(SQLITE))
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    return engine
+
+
+@asynccontextmanager
+async def open_writer(url: sa.URL) -> AsyncIterator[Transact]:
+    """The one connection that writes: whoever writes takes turns, first come, first served."""
+    opened = _open_postgresql_writer if url.get_backend_name() == "postgresql" else _open_sqlite_writer
+    async with opened(url) as transact:
+        yield transact
+
+
+@asynccontextmanager
+async def _open_postgresql_writer(url: sa.URL) -> AsyncIterator[Transact]:
+    engine = create_async_engine(url, pool_size=1, max_overflow=0, connect_args=dict(POSTGRESQL))
+
+    async def transact(work: Callable[[sa.Connection], _Result], /) -> _Result:
+        async with engine.begin() as connection:
+            return await connection.run_sync(work)
+
+    try:
+        yield transact
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def _open_sqlite_writer(url: sa.URL) -> AsyncIterator[Transact]:
+    """A thread of its own. aiosqlite hops to its thread and back for every statement, which costs more than they do."""
+    engine = sa.create_engine(url.set(drivername="sqlite"), connect_args=dict(SQLITE))
+    event.listen(engine, "connect", _prepare_sqlite)
+    thread = ThreadPoolExecutor(1, "store-writer")
+    loop = asyncio.get_running_loop()
+
+    def commit(work: Callable[[sa.Connection], _Result]) -> _Result:
+        with engine.begin() as connection:
+            return work(connection)
+
+    async def transact(work: Callable[[sa.Connection], _Result], /) -> _Result:
+        return await loop.run_in_executor(thread, commit, work)
+
+    try:
+        yield transact
+    finally:
+        await asyncio.wait({loop.run_in_executor(thread, engine.dispose)}, timeout=_CLOSE_S)
+        thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    """WAL: readers and the writer do not wait for each other. FULL: what is committed survives a power cut."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

@@ -1,0 +1,89 @@
+"""The figures of a window of time: the database counts and ranks in one snapshot, from indexes, and sends few rows."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import func, select
+
+from monitor.delivery.model import Channel, ChannelResult, Outcome
+from monitor.store.port import Quantiles, WindowFigures
+from monitor.store.rows import to_ms
+from monitor.store.tables import generations
+
+_COLUMNS: Final = generations.c
+_RESULTS: Final = {Channel.SSE: _COLUMNS.sse_result, Channel.POLLING: _COLUMNS.polling_result}
+_SNAPSHOT: Final = {"sqlite": "BEGIN", "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"}
+"""SQLite's driver begins no transaction for reads, and PostgreSQL's default sees what others commit in between."""
+
+
+def nearest_rank(percent: int, number: int) -> int:
+    """The place, from 0, of a nearest-rank quantile among `number` sorted values. In integers: floats would err."""
+    return -(-number * percent // 100) - 1
+
+
+def count_figures(connection: sa.Connection, since: datetime) -> WindowFigures:
+    """The figures of what ended at `since` or later."""
+    connection.exec_driver_sql(_SNAPSHOT[connection.dialect.name])
+    in_window = _COLUMNS.ended_at_ms >= to_ms(since)
+    groups = (_COLUMNS.outcome, _COLUMNS.channel, _COLUMNS.attempts)
+    outcomes, won, polled = Counter[Outcome](), Counter[Channel](), Counter[int]()
+    for outcome, channel, attempts, number in connection.execute(
+        select(*groups, func.count()).where(in_window).group_by(*groups)
+    ):
+        outcomes[Outcome(outcome)] += number
+        if outcome == Outcome.DELIVERED:
+            won[Channel(channel)] += number
+            polled[attempts] += number if channel == Channel.POLLING else 0
+    measured = {channel: _measured(connection, in_window, column) for channel, column in _RESULTS.items()}
+    delivered = sa.and_(in_window, _COLUMNS.outcome == Outcome.DELIVERED)
+    return WindowFigures(
+        outcomes=outcomes,
+        won=won,
+        latency_s={channel: _quantiles(connection, delivered, channel, number) for channel, number in won.items()},
+        polling_attempts_mean=mean_of(polled),
+        polling_attempts_p95=p95_of(polled),
+        measured=measured,
+    )
+
+
+def mean_of(counts: Mapping[int, int]) -> float | None:
+    """The mean of values that are counted; None of nothing."""
+    number = sum(counts.values())
+    return sum(value * times for value, times in counts.items()) / number if number else None
+
+
+def p95_of(counts: Mapping[int, int]) -> int | None:
+    """The nearest-rank 95th percentile of values that are counted; None of nothing."""
+    rank = nearest_rank(95, sum(counts.values()))
+    for value, times in sorted(counts.items()):
+        if rank < times:
+            return value if rank >= 0 else None
+        rank -= times
+    return None
+
+
+def _measured(
+    connection: sa.Connection, in_window: sa.ColumnElement[bool], column: sa.Column[Any]
+) -> Counter[ChannelResult]:
+    counted = select(column, func.count()).where(in_window, column.is_not(None)).group_by(column)
+    return Counter({ChannelResult(result): number for result, number in connection.execute(counted)})
+
+
+def _quantiles(
+    connection: sa.Connection, delivered: sa.ColumnElement[bool], channel: Channel, number: int
+) -> Quantiles:
+    durations = select(_COLUMNS.duration_s).where(delivered, _COLUMNS.channel == channel)
+    return Quantiles(
+        *(_at_rank(connection, durations, nearest_rank(percent, number), number) for percent in (50, 95, 99))
+    )
+
+
+def _at_rank(connection: sa.Connection, durations: sa.Select[Any], rank: int, number: int) -> float:
+    """The value at `rank`, sought from the nearer end: the database need not keep more than the way to it in order."""
+    from_below = rank < number / 2
+    order = _COLUMNS.duration_s.asc() if from_below else _COLUMNS.duration_s.desc()
+    offset = rank if from_below else number - 1 - rank
+    return float(connection.execute(durations.order_by(order).offset(offset).limit(1)).scalar_one() or 0.0)
