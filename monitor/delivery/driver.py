@@ -14,6 +14,7 @@ from monitor.delivery.model import (
     Channel,
     Failed,
     Handle,
+    Measurement,
     Pending,
     Ready,
     Reason,
@@ -36,7 +37,10 @@ _Told = ParamSpec("_Told")
 
 
 class Delivery:
-    """Drives one race to its verdict. Await `run` once; `cancel` may come at any time from the same loop."""
+    """Drives one race to its verdict. Await `run` once, and then `linger` once if `is_lingering`.
+
+    `cancel` may come at any time from the same loop.
+    """
 
     def __init__(self, provider: Provider, handle: Handle, race: Race, trace: TraceContext, emit: Emit) -> None:
         """`emit` takes each fact, at once. If it raises, that is logged and the delivery goes on."""
@@ -47,7 +51,8 @@ class Delivery:
         self._emit = unharmed(emit)
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._finished: asyncio.Future[None] = self._loop.create_future()
+        self._tasks: dict[asyncio.Task[None], Channel] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._cursor = Cursor()
         self._polling_announced = False
@@ -57,18 +62,35 @@ class Delivery:
         """Polls begun so far."""
         return self._race.attempts
 
+    @property
+    def is_lingering(self) -> bool:
+        """Whether the channel that lost goes on, to be measured."""
+        return self._race.lingering is not None
+
+    @property
+    def measurement(self) -> Measurement | None:
+        """How both channels did, once that is known."""
+        return self._race.measurement
+
     async def run(self) -> Verdict:
-        """Until there is a verdict. Whatever happens, also cancellation, nothing that was opened stays open."""
+        """Until there is a verdict. Whatever happens, also cancellation, only a channel that lingers stays open."""
         try:
             self._advance()
             await self._over
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
-            await self._close_tasks()
+        except BaseException:
+            await self._close()
+            raise
+        await self._close_tasks({task for task, channel in self._tasks.items() if channel is not self._race.lingering})
         verdict = self._race.verdict
         assert verdict is not None, "a race is over when it has a verdict"  # noqa: S101
         return verdict
+
+    async def linger(self) -> None:
+        """Until the channel that lost is through. Whatever happens, nothing that was opened stays open."""
+        try:
+            await self._finished
+        finally:
+            await self._close()
 
     def cancel(self) -> None:
         """The caller wants it no more; `run` returns soon. No effect after the end."""
@@ -84,30 +106,33 @@ class Delivery:
 
     def _advance(self) -> None:
         """Do what is due, and set the one timer."""
-        if self._over.done():
+        if self._finished.done():
             return
         now_s = self._loop.time()
         try:
             for instruction in self._race.tick(now_s):
-                self._spawn(self._begin(instruction, now_s))
+                self._spawn(instruction, now_s)
         except Exception as error:  # noqa: BLE001 - told as the outcome, and logged
             self._crash(error)
         if self._timer is not None:
             self._timer.cancel()
-        if self._race.verdict is None:
-            self._timer = self._loop.call_at(self._race.wake_at_s, self._advance)
-        else:
+        if self._race.verdict is not None and not self._over.done():
             self._over.set_result(None)
+        if self._race.is_finished:
+            self._finished.set_result(None)
+        else:
+            self._timer = self._loop.call_at(self._race.wake_at_s, self._advance)
 
     def _crash(self, error: Exception) -> None:
         """A bug in the race ends the delivery as crashed, never in silence."""
         _logger.error("the race crashed; trace %s", self._trace.trace_id, exc_info=error)
         self._race.cancel(self._loop.time(), Reason.CRASHED, type(error).__name__)
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _spawn(self, instruction: Instruction, now_s: float) -> None:
+        channel = Channel.POLLING if isinstance(instruction, Poll) else Channel.SSE
+        task = self._loop.create_task(self._begin(instruction, now_s))
+        self._tasks[task] = channel
+        task.add_done_callback(self._tasks.pop)
 
     def _begin(self, instruction: Instruction, now_s: float) -> Coroutine[None, None, None]:
         match instruction:
@@ -127,8 +152,11 @@ class Delivery:
                 await self._provider.subscribe(self._handle, self._cursor, notify, traceparent=call.traceparent)
             self._tell(self._race.stream_ended, call.error, self._cursor.retry_s)
         finally:
-            due_at_s = self._race.stream_due_at_s
-            self._emit(connection.ended(self._loop.time(), call.error, cancelled=call.is_cancelled, due_at_s=due_at_s))
+            due_at_s, lingering = self._race.stream_due_at_s, self._race.verdict is not None
+            ended = connection.ended(
+                self._loop.time(), call.error, cancelled=call.is_cancelled, due_at_s=due_at_s, lingering=lingering
+            )
+            self._emit(ended)
         self._advance()
 
     def _on_item(self, connection: Connection, item: StreamItem) -> None:
@@ -162,10 +190,11 @@ class Delivery:
         self._advance()
 
     def _announce_poll(self, attempt: int, now_s: float) -> None:
-        if attempt and not self._polling_announced:
+        lingering = self._race.verdict is not None
+        if attempt and not self._polling_announced and not lingering:
             self._polling_announced = True
             self._emit(PollingStarted(now_s, self._race.polling_is_early))
-        self._emit(PollStarted(now_s, attempt, self._race.policy.max_attempts))
+        self._emit(PollStarted(now_s, attempt, self._race.policy.max_attempts, lingering))
 
     async def _resolve(self, file_id: str, number: int) -> None:
         retry_after_s: float | None = None
@@ -193,9 +222,16 @@ class Delivery:
             )
         return call.answer
 
-    async def _close_tasks(self) -> None:
-        """Cancel what still runs and wait for it; a call that will not let go cannot hold the caller up for long."""
-        running = set(self._tasks)
+    async def _close(self) -> None:
+        """Close everything."""
+        if not self._finished.done():
+            self._finished.set_result(None)
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._close_tasks(set(self._tasks))
+
+    async def _close_tasks(self, running: set[asyncio.Task[None]]) -> None:
+        """Cancel and wait; a call that will not let go cannot hold the caller up for long."""
         interruption: asyncio.CancelledError | None = None
         for _ in range(CLOSING_TRIES):
             if not running:

@@ -7,7 +7,7 @@ abandoned, cancelled or crashed. `span_id` is the one that went to the provider 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from monitor.delivery.model import Channel, ErrorKind, Verdict
+from monitor.delivery.model import AssetResult, Channel, ErrorKind, Measurement, Verdict
 
 
 class CallResult(StrEnum):
@@ -124,6 +124,8 @@ class StreamEnded:
     disconnect: Disconnect | None
     detail: str | None
     retry_in_s: float | None
+    lingering: bool = False
+    """It had lost, and went on to be measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,8 @@ class PollStarted:
     at_s: float
     attempt: int
     max_attempts: int
+    lingering: bool = False
+    """Polling had lost, and went on to be measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +203,54 @@ class Disowned:
     at_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelsMeasured:
+    """How each channel did on its own. Told of every delivery and expiry, also of those that were not measured."""
+
+    at_s: float
+    measurement: Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class AssetChecked:
+    """The delivered URL was fetched as a stranger would."""
+
+    at_s: float
+    started_at_s: float
+    span_id: str
+    result: AssetResult
+    status: int | None
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcilingStarted:
+    """An expired generation is looked at again from now on; also after a restart."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAgain:
+    """Look `number` (from 1) at an expired generation is over."""
+
+    at_s: float
+    started_at_s: float
+    span_id: str
+    number: int
+    result: CallResult
+    status: int | None
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """Nobody looks again. `late_s`: how long after the end of the window the asset was found; None when it was not."""
+
+    at_s: float
+    late_s: float | None
+
+
 Fact = (
     Accepted
     | CreateEnded
@@ -213,4 +265,9 @@ Fact = (
     | ResolveEnded
     | Ended
     | Disowned
+    | ChannelsMeasured
+    | AssetChecked
+    | ReconcilingStarted
+    | LookedAgain
+    | Reconciled
 )

@@ -13,6 +13,28 @@ class Channel(StrEnum):
     NONE = "none"
 
 
+class ChannelResult(StrEnum):
+    """How one channel did in one generation. A channel was not measured where it is `UNUSED`."""
+
+    WON = "won"
+    CONFIRMED = "confirmed"
+    """The other won, and this one had the asset too, later."""
+    MISSED = "missed"
+    """It worked, and did not tell of the asset in time."""
+    FAILED = "failed"
+    """It was not there to tell: dead, refused, or in error to the last."""
+    UNUSED = "unused"
+
+
+class AssetResult(StrEnum):
+    """What the URL of a delivered asset serves to a stranger."""
+
+    OK = "ok"
+    UNREACHABLE = "unreachable"
+    WRONG_TYPE = "wrong_type"
+    EMPTY = "empty"
+
+
 class Outcome(StrEnum):
     """How a generation ended, for good. Only `DELIVERED` and `EXPIRED` count in the delivery SLI."""
 
@@ -75,6 +97,8 @@ class Stage(StrEnum):
     SUBSCRIBE = "subscribe"
     POLL = "poll"
     RESOLVE = "resolve"
+    VERIFY = "verify"
+    """Not a call to the provider's API: a fetch of the asset, as a stranger."""
 
 
 class Reason(StrEnum):
@@ -216,3 +240,20 @@ class Verdict:
     asset: Asset | None = None
     reason: Reason | None = None
     detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """How both channels did in one generation, each on its own. `lag_s`: how much later the loser had the asset."""
+
+    sse: ChannelResult
+    polling: ChannelResult
+    lag_s: float | None = None
+
+    def of(self, channel: Channel) -> ChannelResult:
+        """The result of one of the two."""
+        return self.sse if channel is Channel.SSE else self.polling
+
+
+UNMEASURED = Measurement(ChannelResult.UNUSED, ChannelResult.UNUSED)
+"""Of a generation that was not in the sample."""

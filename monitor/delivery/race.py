@@ -1,7 +1,8 @@
 """Decides how one generation is delivered: facts and the time go in, instructions come out. It does nothing itself.
 
 A driver calls `tick` when `wake_at_s` has come or after it told the race something, does what comes out, and tells how
-it went. The race is over when `verdict` is set. Times are seconds on one clock, which need not be the wall's.
+it went. Nothing changes the `verdict` once it is set. A race that lingers goes on after a delivery, for the channel
+that lost, and so learns how both did. Times are seconds on one clock, which need not be the wall's.
 """
 
 import math
@@ -15,8 +16,10 @@ from monitor.delivery.errors import ChannelError
 from monitor.delivery.model import (
     Asset,
     Channel,
+    ChannelResult,
     ErrorKind,
     Failed,
+    Measurement,
     Outcome,
     Pending,
     Ready,
@@ -32,6 +35,8 @@ BACKOFF_CAP_S: Final = 10.0
 MAX_RECONNECTS: Final = 10
 """Streams in a row that failed, or did not live for `BACKOFF_CAP_S`; then SSE is dead."""
 MAX_RESOLVES: Final = 6
+MAX_LINGER_S: Final = 60.0
+"""How long the channel that lost goes on; never beyond the window."""
 
 _NEVER: Final = math.inf
 
@@ -87,6 +92,7 @@ class Race:
         "_failures",
         "_jitter",
         "_last_poll",
+        "_lingers",
         "_no_poll_before_s",
         "_opened_at_s",
         "_poll_due_at_s",
@@ -97,6 +103,8 @@ class Race:
         "_stream_due_at_s",
         "_streams",
         "deadline_at_s",
+        "lingering",
+        "measurement",
         "policy",
         "started_at_s",
         "verdict",
@@ -108,9 +116,10 @@ class Race:
         started_at_s: float,
         *,
         resumed_at_s: float | None = None,
+        lingers: bool = False,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`started_at_s` is t = 0; `jitter` draws from [0, 1).
+        """`started_at_s` is t = 0; `jitter` draws from [0, 1). `lingers`: measure both channels.
 
         A race that goes on after a restart counts the polls that were due before `resumed_at_s` as made.
         """
@@ -119,6 +128,11 @@ class Race:
         self.started_at_s = started_at_s
         self.deadline_at_s = started_at_s + policy.window_s
         self.verdict: Verdict | None = None
+        self.lingering: Channel | None = None
+        """The channel that lost, and goes on."""
+        self.measurement: Measurement | None = None
+        """Set when both channels are through with a delivery or an expiry, if that was to be measured."""
+        self._lingers = lingers
         self._jitter = jitter
         self._stream = _Stream.CLOSED
         self._stream_due_at_s = now_s
@@ -161,12 +175,17 @@ class Race:
         resolutions = (item.due_at_s for item in self._resolutions.values())
         return min(self.deadline_at_s, self._stream_due_at_s, self._check_due_at_s, self._poll_due_at_s, *resolutions)
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is a verdict, and no channel that lingers."""
+        return self.verdict is not None and self.lingering is None
+
     def tick(self, now_s: float) -> list[Instruction]:
         """What to begin now. Nothing once the race is over; at the deadline it is."""
-        if self._is_over(now_s):
+        if self._is_over(now_s) and self.lingering is None:
             return []
         if self._is_hopeless:
-            self._expire(now_s)
+            self._give_up(now_s)
             return []
         return [*self._due_stream(now_s), *self._due_polls(now_s), *self._due_resolutions(now_s)]
 
@@ -174,12 +193,12 @@ class Race:
         """Events published from now on reach us. What was published before is gone: ask once, if the policy allows."""
         self._stream = _Stream.OPEN
         self._opened_at_s = now_s
-        if self.policy.check_on_open:
+        if self.policy.check_on_open and self.verdict is None:
             self._check_due_at_s = max(now_s, self._no_poll_before_s)
 
     def stream_ended(self, now_s: float, error: ChannelError | None, retry_s: float | None = None) -> None:
         """The stream is closed: by its server (no error), or by a failure. `retry_s` is what its `retry:` said."""
-        if self.verdict is not None:
+        if self.is_finished:
             return
         stood = self._stream is _Stream.OPEN
         is_stable = stood and now_s - self._opened_at_s >= BACKOFF_CAP_S
@@ -198,9 +217,14 @@ class Race:
         if channel is Channel.POLLING:
             self._polls_open -= 1
             self._last_poll = Reason.PENDING
-        if self._is_over(now_s):
+        is_over = self._is_over(now_s)
+        if is_over and channel is not self.lingering:
             return
         match sighting:
+            case Ready() if is_over:
+                self._stop_lingering(now_s, ChannelResult.CONFIRMED)
+            case Failed() if is_over:
+                self._stop_lingering(now_s)
             case Ready(asset):
                 self._end(Outcome.DELIVERED, channel, now_s, asset=asset)
             case Failed(detail):
@@ -221,7 +245,9 @@ class Race:
 
     def resolve_missed(self, now_s: float, file_id: str, retry_after_s: float | None = None) -> None:
         """The file that an event named has no URL yet, or could not be asked for: try again after a back-off."""
-        resolution = self._resolutions[file_id]
+        resolution = self._resolutions.get(file_id)
+        if resolution is None:
+            return  # SSE has won by another way
         resolution.is_over = resolution.tries >= MAX_RESOLVES
         if not resolution.is_over:
             resolution.due_at_s = now_s + max(self._backoff_s(resolution.tries), retry_after_s or 0.0)
@@ -282,7 +308,7 @@ class Race:
     def _poll_early(self, now_s: float) -> None:
         at_s = max(now_s, self._no_poll_before_s)
         is_waiting = at_s < self._polling_from_s and self._poll_due_at_s < _NEVER
-        if self.policy.early_fallback and is_waiting:
+        if self.policy.early_fallback and is_waiting and self.verdict is None:
             self._early = True
             self._polling_from_s = self._poll_due_at_s = at_s
 
@@ -298,17 +324,21 @@ class Race:
     def _is_hopeless(self) -> bool:
         """Whether nothing is under way or planned that could still bring the asset."""
         resolving = any(not item.is_over for item in self._resolutions.values())
+        streaming = self._stream is not _Stream.DEAD and self.lingering is not Channel.POLLING
         polling = self._polls_open > 0 or min(self._check_due_at_s, self._poll_due_at_s) < self.deadline_at_s
-        return self._stream is _Stream.DEAD and not polling and not resolving
+        return not (streaming or polling or resolving)
 
     def _is_over(self, now_s: float) -> bool:
         """At the deadline the race is over, whoever is the first to notice, and however late."""
-        if self.verdict is None and now_s >= self.deadline_at_s:
-            self._expire(self.deadline_at_s)
+        if not self.is_finished and now_s >= self.deadline_at_s:
+            self._give_up(self.deadline_at_s)
         return self.verdict is not None
 
-    def _expire(self, now_s: float) -> None:
-        self._end(Outcome.EXPIRED, Channel.NONE, now_s, reason=self._last_poll)
+    def _give_up(self, now_s: float) -> None:
+        if self.lingering is None:
+            self._end(Outcome.EXPIRED, Channel.NONE, now_s, reason=self._last_poll)
+        else:
+            self._stop_lingering(now_s)
 
     def _end(
         self,
@@ -321,3 +351,40 @@ class Race:
         detail: str | None = None,
     ) -> None:
         self.verdict = Verdict(outcome, channel, now_s, self._attempts, asset, reason, detail)
+        if not self._lingers:
+            return
+        if outcome is Outcome.EXPIRED:
+            self.measurement = Measurement(self._shortfall(Channel.SSE), self._shortfall(Channel.POLLING))
+        elif outcome is Outcome.DELIVERED:
+            self._linger(now_s, winner=channel)
+
+    def _linger(self, now_s: float, *, winner: Channel) -> None:
+        """Only the loser's plans stand."""
+        self.deadline_at_s = min(self.deadline_at_s, now_s + MAX_LINGER_S)
+        if winner is Channel.SSE:
+            self.lingering = Channel.POLLING
+            self._stream_due_at_s = _NEVER
+            self._resolutions.clear()
+        else:
+            self.lingering = Channel.SSE
+            self._check_due_at_s = self._poll_due_at_s = _NEVER
+            self._polls_open = 0
+
+    def _stop_lingering(self, now_s: float, result: ChannelResult | None = None) -> None:
+        assert self.verdict is not None and self.lingering is not None  # noqa: S101, PT018 - it lingers
+        lag_s = now_s - self.verdict.at_s if result is ChannelResult.CONFIRMED else None
+        result = result or self._shortfall(self.lingering)
+        if self.lingering is Channel.SSE:
+            self.measurement = Measurement(result, ChannelResult.WON, lag_s)
+        else:
+            self.measurement = Measurement(ChannelResult.WON, result, lag_s)
+        self.lingering = None
+
+    def _shortfall(self, channel: Channel) -> ChannelResult:
+        """Why a channel did not bring the asset."""
+        if channel is Channel.SSE:
+            return ChannelResult.MISSED if self._stream is _Stream.OPEN else ChannelResult.FAILED
+        if self.policy.max_attempts == 0:
+            return ChannelResult.UNUSED
+        has_answer = self._last_poll in (Reason.PENDING, Reason.NOT_POLLED)
+        return ChannelResult.MISSED if has_answer else ChannelResult.FAILED

@@ -36,7 +36,13 @@ class Connection:
                 return EventSeen(now_s, type_, None, first, since_open_s)
 
     def ended(
-        self, now_s: float, error: ChannelError | None, *, cancelled: bool, due_at_s: float | None
+        self,
+        now_s: float,
+        error: ChannelError | None,
+        *,
+        cancelled: bool,
+        due_at_s: float | None,
+        lingering: bool = False,
     ) -> StreamEnded:
         result = StreamResult.OPENED if self.opened_at_s is not None else _opening_result(error, cancelled=cancelled)
         return StreamEnded(
@@ -49,6 +55,7 @@ class Connection:
             disconnect=None if self.opened_at_s is None else _disconnect(error, cancelled=cancelled),
             detail=None if error is None or cancelled else error.detail,
             retry_in_s=None if due_at_s is None or cancelled else due_at_s - now_s,
+            lingering=lingering,
         )
 
 

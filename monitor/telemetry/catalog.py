@@ -42,6 +42,8 @@ class Phase(StrEnum):
     SUBMITTING = "submitting"
     STREAMING = "streaming"
     POLLING = "polling"
+    RECONCILING = "reconciling"
+    """Expired, and still looked at now and then."""
 
 
 class SpanResult(StrEnum):
@@ -111,6 +113,32 @@ DETECTION_GAP: Final = Metric(
     (Label.PROVIDER, Label.SCHEDULE),
     "from the last poll that found nothing to the one that delivered: what polling may have cost",
     (0.5, 1, 2, 3, 5, 10, 15, 20, 30, 60),
+)
+CHANNEL_RESULTS: Final = Metric(
+    "generation_channel_results_total",
+    Type.COUNTER,
+    (Label.PROVIDER, Label.MODEL, Label.CHANNEL, Label.RESULT),
+    "how each channel did on its own in deliveries and expiries that were measured; unused in the others",
+)
+CHANNEL_LAG: Final = Metric(
+    "generation_channel_lag_seconds",
+    Type.HISTOGRAM,
+    (Label.PROVIDER, Label.CHANNEL),
+    "how long after the winner the other channel had it",
+    (0.1, 0.5, 1, 2, 5, 10, 15, 20, 30, 60),
+)
+LATE: Final = Metric(
+    "generation_late_seconds",
+    Type.HISTOGRAM,
+    (Label.PROVIDER,),
+    "how long after its window the asset of an expired generation was found",
+    (30, 60, 120, 180, 240, 300, 450, 600),
+)
+ASSET_CHECKS: Final = Metric(
+    "generation_asset_checks_total",
+    Type.COUNTER,
+    (Label.PROVIDER, Label.RESULT),
+    "delivered URLs that were fetched, by what they serve",
 )
 SSE_CONNECTIONS: Final = Metric(
     "generation_sse_connections_total",
@@ -183,6 +211,10 @@ ALL: Final = (
     POLL_ATTEMPTS,
     IN_FLIGHT,
     DETECTION_GAP,
+    CHANNEL_RESULTS,
+    CHANNEL_LAG,
+    LATE,
+    ASSET_CHECKS,
     SSE_CONNECTIONS,
     SSE_DISCONNECTS,
     SSE_EVENTS,

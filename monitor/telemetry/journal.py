@@ -4,12 +4,16 @@ from typing import Final
 
 from monitor.delivery.facts import (
     Accepted,
+    AssetChecked,
+    ChannelsMeasured,
     Ended,
     EventSeen,
     EventType,
     Fact,
     PollEnded,
     PollStarted,
+    Reconciled,
+    ReconcilingStarted,
     ResolveEnded,
     StreamEnded,
 )
@@ -25,7 +29,7 @@ _PROGRESS_STEPS: Final = 10
 class Journal:
     """Keeps what timelines and traces are made of. Of heartbeats only the first is kept, of progress each 10%.
 
-    `dropped` counts what found no room. The end always does.
+    `dropped` counts what found no room. The end always does, and what was found out after it.
     """
 
     __slots__ = ("_events", "_step", "_was_life_seen", "dropped", "facts")
@@ -54,7 +58,7 @@ class Journal:
     def _has_room(self, fact: Fact) -> bool:
         kept = len(self.facts)
         match fact:
-            case Ended():
+            case Ended() | ChannelsMeasured() | AssetChecked() | ReconcilingStarted() | Reconciled():
                 return True
             case EventSeen():
                 return self._events <= _MAX_EVENTS and kept < MAX_FACTS - _RESERVED

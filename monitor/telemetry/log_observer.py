@@ -6,7 +6,9 @@ from typing import Any, Final
 import structlog
 
 from monitor.delivery.facts import (
+    AssetChecked,
     CallResult,
+    ChannelsMeasured,
     CreateEnded,
     Disconnect,
     Ended,
@@ -16,6 +18,7 @@ from monitor.delivery.facts import (
     PollEnded,
     PollingStarted,
     PollStarted,
+    Reconciled,
     ResolveEnded,
     Resumed,
     StreamEnded,
@@ -23,7 +26,7 @@ from monitor.delivery.facts import (
     StreamResult,
     Submitted,
 )
-from monitor.delivery.model import Generation, Outcome, Verdict
+from monitor.delivery.model import AssetResult, Generation, Outcome, Verdict
 
 _Said = tuple[int, str, dict[str, Any]]
 
@@ -73,8 +76,22 @@ def _say(fact: Fact) -> _Said | None:
             return logging.DEBUG, f"asked for the URL of a file: {fact.result}", details
         case Ended():
             return _say_end(fact.verdict, fact.submitted_at_s)
+        case ChannelsMeasured():
+            measured = fact.measurement
+            return logging.DEBUG, "measured", {"sse": measured.sse, "polling": measured.polling}
+        case AssetChecked():
+            level = logging.DEBUG if fact.result is AssetResult.OK else logging.WARNING
+            return level, f"asset checked: {fact.result}", {"status": fact.status, "detail": fact.detail}
+        case Reconciled():
+            return _say_reconciled(fact)
         case _:
             return None
+
+
+def _say_reconciled(fact: Reconciled) -> _Said:
+    if fact.late_s is None:
+        return logging.INFO, "expired for good: the asset was not found later either", {}
+    return logging.WARNING, f"late: the asset was found {fact.late_s:.1f} s after the window", {}
 
 
 def _say_event(fact: EventSeen) -> _Said | None:
@@ -91,15 +108,15 @@ def _say_create(fact: CreateEnded) -> _Said | None:
 
 def _say_stream_end(fact: StreamEnded) -> _Said:
     details = {"connection": fact.number, "status": fact.status, "detail": fact.detail}
-    if fact.disconnect is Disconnect.DONE or fact.result is StreamResult.CANCELLED:
+    if fact.lingering or fact.disconnect is Disconnect.DONE or fact.result is StreamResult.CANCELLED:
         return logging.DEBUG, "SSE stream closed", details
     then = "not opened again" if fact.retry_in_s is None else f"opened again in {fact.retry_in_s:.1f} s"
     return logging.INFO, f"SSE stream ended: {fact.disconnect or fact.result}; {then}", details
 
 
 def _say_attempt(fact: PollStarted) -> _Said:
-    if fact.attempt == 0:
-        return logging.DEBUG, _attempt(0), {}
+    if fact.attempt == 0 or fact.lingering:
+        return logging.DEBUG, _attempt(fact.attempt), {}
     return logging.INFO, f"{_attempt(fact.attempt)} of {fact.max_attempts}", {}
 
 

@@ -1,21 +1,26 @@
 """Counts and measures the facts for Prometheus."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
 from prometheus_client import CollectorRegistry
 
 from monitor.delivery.facts import (
     Accepted,
+    AssetChecked,
     CallResult,
+    ChannelsMeasured,
     CreateEnded,
     Disowned,
     Ended,
     EventSeen,
     Fact,
+    LookedAgain,
     PollEnded,
     PollingStarted,
     PollStarted,
+    Reconciled,
+    ReconcilingStarted,
     ResolveEnded,
     Resumed,
     StreamEnded,
@@ -23,16 +28,19 @@ from monitor.delivery.facts import (
     StreamResult,
     Submitted,
 )
-from monitor.delivery.model import Channel, ErrorKind, Generation, Outcome, Stage
+from monitor.delivery.model import Channel, ChannelResult, ErrorKind, Generation, Outcome, Stage
 from monitor.settings import ProviderSettings
 from monitor.telemetry import catalog
 from monitor.telemetry.catalog import NoStatus, Phase
-from monitor.telemetry.series import Series
+from monitor.telemetry.series import DELIVERING, Series
 
 _FOUND_NOTHING: Final = (CallResult.PENDING, CallResult.NOT_FOUND)
 
-_Call = CreateEnded | StreamOpened | StreamEnded | PollEnded | ResolveEnded
+_Call = CreateEnded | StreamOpened | StreamEnded | PollEnded | ResolveEnded | LookedAgain | AssetChecked
 _How = ErrorKind | StreamResult | CallResult | None
+
+IsKept = Callable[[Generation, Ended | None], bool]
+"""Whether the trace of a generation is worth keeping, by its end; before that, whether it is in any case."""
 
 
 class _InFlight:
@@ -46,10 +54,16 @@ class _InFlight:
 
 
 class MetricsObserver:
-    """An `Observer` that keeps the metrics of all generations."""
+    """An `Observer` that keeps the metrics of all generations. Samples whose trace is kept name it as exemplar."""
 
-    def __init__(self, registry: CollectorRegistry, providers: Sequence[ProviderSettings]) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        providers: Sequence[ProviderSettings],
+        is_kept: IsKept = lambda _generation, _end: False,
+    ) -> None:
         self._series = Series(registry, providers)
+        self._is_kept = is_kept
         self._in_flight: dict[str, _InFlight] = {}
 
     def __call__(self, generation: Generation, fact: Fact, /) -> None:
@@ -57,39 +71,71 @@ class MetricsObserver:
         match fact:
             case EventSeen():
                 self._event_seen(generation, fact)
-            case Accepted():
-                self._series.of(catalog.REQUESTS, *self._series.who(generation)).inc()
-                self._enter(generation, Phase.SUBMITTING)
-            case Resumed():
-                self._enter(generation, Phase.SUBMITTING if fact.submitted_at_s is None else Phase.STREAMING)
+            case Accepted() | Submitted() | Resumed() | PollingStarted() | ReconcilingStarted() | Disowned():
+                self._moved(generation, fact)
             case CreateEnded():
                 self._call(generation, Stage.CREATE, fact, CallResult.CANCELLED if fact.cancelled else fact.error)
-            case Submitted():
-                self._move(generation, Phase.STREAMING)
             case StreamOpened():
                 self._series.of(catalog.SSE_CONNECTIONS, generation.provider, StreamResult.OPENED).inc()
                 self._call(generation, Stage.SUBSCRIBE, fact, None)
             case StreamEnded():
                 self._stream_ended(generation, fact)
-            case PollingStarted():
-                self._move(generation, Phase.POLLING)
             case PollEnded():
                 self._poll_ended(generation, fact)
             case ResolveEnded():
                 self._call(generation, Stage.RESOLVE, fact, fact.result)
             case Ended():
                 self._ended(generation, fact)
-            case Disowned():
-                self._leave(generation)
             case PollStarted():
                 pass
+            case ChannelsMeasured() | AssetChecked() | LookedAgain() | Reconciled():
+                self._found_out(generation, fact)
             case _:
                 assert_never(fact)
+
+    def _moved(
+        self,
+        generation: Generation,
+        fact: Accepted | Submitted | Resumed | PollingStarted | ReconcilingStarted | Disowned,
+    ) -> None:
+        match fact:
+            case Accepted():
+                self._series.of(catalog.REQUESTS, *self._series.who(generation)).inc()
+                self._enter(generation, Phase.SUBMITTING)
+            case Resumed():
+                self._enter(generation, Phase.SUBMITTING if fact.submitted_at_s is None else Phase.STREAMING)
+            case Submitted():
+                self._move(generation, Phase.STREAMING)
+            case PollingStarted():
+                self._move(generation, Phase.POLLING)
+            case ReconcilingStarted():
+                self._enter(generation, Phase.RECONCILING)
+            case Disowned():
+                self._leave(generation)
+
+    def _found_out(
+        self, generation: Generation, fact: ChannelsMeasured | AssetChecked | LookedAgain | Reconciled
+    ) -> None:
+        """What was found out after the end."""
+        match fact:
+            case ChannelsMeasured():
+                self._measured(generation, fact)
+            case AssetChecked():
+                self._series.of(catalog.ASSET_CHECKS, generation.provider, fact.result).inc()
+                self._call(generation, Stage.VERIFY, fact, None)
+            case LookedAgain():
+                self._call(generation, Stage.POLL, fact, fact.result)
+            case Reconciled():
+                self._leave(generation)
+                if fact.late_s is not None:
+                    exemplar = self._exemplar(generation, None)
+                    self._series.of(catalog.LATE, generation.provider).observe(fact.late_s, exemplar)
 
     def _event_seen(self, generation: Generation, fact: EventSeen) -> None:
         self._series.of(catalog.SSE_EVENTS, generation.provider, fact.type).inc()
         if fact.since_open_s is not None:
-            self._series.of(catalog.SSE_FIRST_EVENT, generation.provider).observe(fact.since_open_s)
+            exemplar = self._exemplar(generation, None)
+            self._series.of(catalog.SSE_FIRST_EVENT, generation.provider).observe(fact.since_open_s, exemplar)
 
     def _stream_ended(self, generation: Generation, fact: StreamEnded) -> None:
         if fact.disconnect is not None:  # it stood, and was counted when it opened
@@ -106,21 +152,34 @@ class MetricsObserver:
 
     def _ended(self, generation: Generation, fact: Ended) -> None:
         state, verdict, who = self._leave(generation), fact.verdict, self._series.who(generation)
-        self._series.of(catalog.OUTCOMES, *who, verdict.outcome, verdict.channel, verdict.reason or "").inc()
+        exemplar = self._exemplar(generation, fact)
+        self._series.of(catalog.OUTCOMES, *who, verdict.outcome, verdict.channel, verdict.reason or "").inc(1, exemplar)
         if fact.submitted_at_s is None:
             return
-        self._series.of(catalog.POLL_ATTEMPTS, *who, verdict.channel).observe(verdict.attempts)
+        self._series.of(catalog.POLL_ATTEMPTS, *who, verdict.channel).observe(verdict.attempts, exemplar)
         if verdict.outcome is not Outcome.DELIVERED:
             return
         duration_s = max(0.0, verdict.at_s - fact.submitted_at_s)
-        self._series.of(catalog.DELIVERY_DURATION, *who, verdict.channel).observe(duration_s)
+        self._series.of(catalog.DELIVERY_DURATION, *who, verdict.channel).observe(duration_s, exemplar)
         if verdict.channel is Channel.POLLING and state is not None and state.found_nothing_at_s is not None:
             gap_s = verdict.at_s - state.found_nothing_at_s
-            self._series.of(catalog.DETECTION_GAP, generation.provider, generation.policy).observe(gap_s)
+            self._series.of(catalog.DETECTION_GAP, generation.provider, generation.policy).observe(gap_s, exemplar)
+
+    def _measured(self, generation: Generation, fact: ChannelsMeasured) -> None:
+        provider, model, _ = self._series.who(generation)
+        for channel in DELIVERING:
+            result = fact.measurement.of(channel)
+            self._series.of(catalog.CHANNEL_RESULTS, provider, model, channel, result).inc()
+            if result is ChannelResult.CONFIRMED:
+                exemplar = self._exemplar(generation, None)
+                self._series.of(catalog.CHANNEL_LAG, provider, channel).observe(fact.measurement.lag_s, exemplar)
+
+    def _exemplar(self, generation: Generation, end: Ended | None) -> dict[str, str] | None:
+        return {"trace_id": generation.trace.trace_id} if self._is_kept(generation, end) else None
 
     def _call(self, generation: Generation, stage: Stage, fact: _Call, how: _How) -> None:
         series = self._series.of(catalog.PROVIDER_REQUESTS, generation.provider, stage, _code(fact.status, how))
-        series.observe(fact.at_s - fact.started_at_s)
+        series.observe(fact.at_s - fact.started_at_s, self._exemplar(generation, None))
 
     def _enter(self, generation: Generation, phase: Phase) -> None:
         self._leave(generation)

@@ -10,13 +10,13 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry
 
 from monitor.delivery.facts import CallResult, Disconnect, EventType, StreamResult
-from monitor.delivery.model import REASONS, Channel, Generation, Origin, Outcome, Stage
+from monitor.delivery.model import REASONS, AssetResult, Channel, ChannelResult, Generation, Origin, Outcome, Stage
 from monitor.settings import ProviderSettings
 from monitor.telemetry import catalog
 from monitor.telemetry.catalog import Metric, Phase
 from monitor.telemetry.instruments import build_metric
 
-_DELIVERING: Final = (Channel.SSE, Channel.POLLING)
+DELIVERING: Final = (Channel.SSE, Channel.POLLING)
 _OK: Final = "200"
 _METRICS: Final = (
     catalog.REQUESTS,
@@ -25,6 +25,10 @@ _METRICS: Final = (
     catalog.POLL_ATTEMPTS,
     catalog.IN_FLIGHT,
     catalog.DETECTION_GAP,
+    catalog.CHANNEL_RESULTS,
+    catalog.CHANNEL_LAG,
+    catalog.LATE,
+    catalog.ASSET_CHECKS,
     catalog.SSE_CONNECTIONS,
     catalog.SSE_DISCONNECTS,
     catalog.SSE_EVENTS,
@@ -70,6 +74,9 @@ class Series:
         self._create(catalog.SSE_EVENTS, name, EventType)
         self._create(catalog.POLLS, name, CallResult)
         self._create(catalog.DETECTION_GAP, name, (provider.policy, *provider.model_policies.values()))
+        self._create(catalog.CHANNEL_LAG, name, DELIVERING)
+        self._create(catalog.ASSET_CHECKS, name, AssetResult)
+        self.of(catalog.LATE, name)
         self.of(catalog.SSE_FIRST_EVENT, name)
         for stage in Stage:
             self.of(catalog.PROVIDER_REQUESTS, name, stage, _OK)
@@ -79,8 +86,10 @@ class Series:
             self.of(catalog.REQUESTS, name, model, origin)
             for outcome, channel, reason in outcome_labels():
                 self.of(catalog.OUTCOMES, name, model, origin, outcome, channel, reason)
-        for channel in _DELIVERING:
+        for channel in DELIVERING:
             self.of(catalog.DELIVERY_DURATION, name, model, Origin.API, channel)
+            for result in ChannelResult:
+                self.of(catalog.CHANNEL_RESULTS, name, model, channel, result)
         for channel in Channel:
             self.of(catalog.POLL_ATTEMPTS, name, model, Origin.API, channel)
 
@@ -96,5 +105,5 @@ def outcome_labels() -> list[tuple[Outcome, Channel, str]]:
         (outcome, channel, reason or "")
         for outcome, reasons in REASONS.items()
         for reason in sorted(reasons, key=str)
-        for channel in (_DELIVERING if outcome in brings_news else (Channel.NONE,))
+        for channel in (DELIVERING if outcome in brings_news else (Channel.NONE,))
     ]

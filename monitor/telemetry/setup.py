@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -17,7 +18,7 @@ from monitor.telemetry.fanout import Fanout, observer_name
 from monitor.telemetry.instruments import build_metric
 from monitor.telemetry.log_observer import LogObserver
 from monitor.telemetry.metrics import MetricsObserver
-from monitor.telemetry.tracing import TraceSink, build_trace_sink
+from monitor.telemetry.tracing import TraceSink, build_trace_sink, is_worth_keeping
 
 LAG_INTERVAL_S: Final = 0.5
 REVISION_VARIABLE: Final = "MONITOR_REVISION"
@@ -58,7 +59,11 @@ def build_telemetry(
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
     _say_what_runs(registry)
-    observers: list[Observer] = [MetricsObserver(registry, settings.providers), LogObserver(), *more]
+    observers: list[Observer] = [
+        MetricsObserver(registry, settings.providers, partial(is_worth_keeping, settings=settings.tracing)),
+        LogObserver(),
+        *more,
+    ]
     failures = build_metric(catalog.OBSERVER_FAILURES, registry)
     for observer in observers:
         failures.labels(observer_name(observer))

@@ -11,20 +11,24 @@ from opentelemetry.util.types import Attributes, AttributeValue
 
 import monitor
 from monitor.delivery.facts import (
+    AssetChecked,
     CallResult,
+    ChannelsMeasured,
     CreateEnded,
     Disconnect,
     Ended,
     EventSeen,
     Fact,
+    LookedAgain,
     PollEnded,
     PollingStarted,
+    Reconciled,
     ResolveEnded,
     Resumed,
     StreamEnded,
     StreamResult,
 )
-from monitor.delivery.model import Channel, Generation, Outcome, Reason
+from monitor.delivery.model import AssetResult, Channel, Generation, Outcome, Reason
 
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _FINE: Final = (CallResult.READY, CallResult.PENDING, CallResult.CANCELLED)
@@ -56,6 +60,10 @@ def build_spans(
                 spans.append(maker.poll(fact))
             case ResolveEnded():
                 spans.append(maker.resolve(fact, _asker(fact, facts)))
+            case AssetChecked():
+                spans.append(maker.verify(fact))
+            case LookedAgain():
+                spans.append(maker.look_again(fact))
             case Ended():
                 spans.append(maker.root(fact, facts, began_at_s))
             case _:
@@ -96,7 +104,7 @@ class _Maker:
         }
         is_fine = verdict.outcome is Outcome.DELIVERED or verdict.reason is Reason.CALLER
         problem = None if is_fine else f"{verdict.outcome}: {verdict.reason}"
-        events = [self._decision(item) for item in facts if isinstance(item, PollingStarted | Resumed)]
+        events = [event for item in facts if (event := self._decision(item)) is not None]
         parent, span_id = self._trace.parent_span_id, self._trace.span_id
         return self._span(
             "generation", SpanKind.INTERNAL, span_id, parent, began_at_s, fact.at_s, attributes, events, problem
@@ -133,10 +141,22 @@ class _Maker:
         problem = None if fact.result in _FINE else fact.detail or fact.result
         return self._call("resolve", fact, attributes, problem, parent=parent)
 
+    def verify(self, fact: AssetChecked) -> ReadableSpan:
+        attributes: dict[str, AttributeValue] = {**_status(fact.status), "generation.verify.result": fact.result}
+        return self._call("verify", fact, attributes, None if fact.result is AssetResult.OK else fact.detail)
+
+    def look_again(self, fact: LookedAgain) -> ReadableSpan:
+        attributes: dict[str, AttributeValue] = {
+            **_status(fact.status),
+            "generation.look": fact.number,
+            "generation.poll.result": fact.result,
+        }
+        return self._call("look again", fact, attributes, None if fact.result in _FINE else fact.detail or fact.result)
+
     def _call(
         self,
         name: str,
-        fact: CreateEnded | StreamEnded | PollEnded | ResolveEnded,
+        fact: CreateEnded | StreamEnded | PollEnded | ResolveEnded | AssetChecked | LookedAgain,
         attributes: Attributes,
         problem: str | None,
         events: Sequence[Event] = (),
@@ -175,10 +195,20 @@ class _Maker:
     def _context(self, span_id: str, *, remote: bool = False) -> SpanContext:
         return SpanContext(int(self._trace.trace_id, 16), int(span_id, 16), is_remote=remote, trace_flags=_SAMPLED)
 
-    def _decision(self, fact: PollingStarted | Resumed) -> Event:
-        if isinstance(fact, Resumed):
-            return self._event("resumed", fact.at_s, {})
-        return self._event("polling started", fact.at_s, {"early": fact.early})
+    def _decision(self, fact: Fact) -> Event | None:
+        match fact:
+            case Resumed():
+                return self._event("resumed", fact.at_s, {})
+            case PollingStarted():
+                return self._event("polling started", fact.at_s, {"early": fact.early})
+            case ChannelsMeasured():
+                results = {"sse": fact.measurement.sse, "polling": fact.measurement.polling}
+                return self._event("channels measured", fact.at_s, results)
+            case Reconciled():
+                late = {} if fact.late_s is None else {"late_s": fact.late_s}
+                return self._event("reconciled", fact.at_s, late)
+            case _:
+                return None
 
     def _event(self, name: str, at_s: float, attributes: Attributes) -> Event:
         return Event(name, attributes, self._ns(at_s))

@@ -5,14 +5,19 @@ from typing import Any, assert_never
 
 from monitor.delivery.facts import (
     Accepted,
+    AssetChecked,
+    ChannelsMeasured,
     CreateEnded,
     Disowned,
     Ended,
     EventSeen,
     Fact,
+    LookedAgain,
     PollEnded,
     PollingStarted,
     PollStarted,
+    Reconciled,
+    ReconcilingStarted,
     ResolveEnded,
     Resumed,
     StreamEnded,
@@ -40,7 +45,7 @@ def _entry(fact: Fact, origin_s: float) -> TimelineEntry | None:
 def _describe(fact: Fact) -> tuple[str, dict[str, Any]] | None:
     """The name of the event, and what there is to say of it. What only begins has no entry: its end has."""
     match fact:
-        case Accepted() | PollStarted() | Disowned():
+        case Accepted() | PollStarted() | Disowned() | ReconcilingStarted():
             return None
         case CreateEnded():
             result = "cancelled" if fact.cancelled else fact.error or "accepted"
@@ -67,6 +72,17 @@ def _describe(fact: Fact) -> tuple[str, dict[str, Any]] | None:
         case Ended():
             verdict = fact.verdict
             return "ended", {"outcome": verdict.outcome, "channel": verdict.channel, "reason": verdict.reason}
+        case ChannelsMeasured():
+            measured = fact.measurement
+            return "measured", {"sse": measured.sse, "polling": measured.polling, "lag_s": _rounded(measured.lag_s)}
+        case AssetChecked():
+            details = {"result": fact.result, "status": fact.status, "detail": fact.detail}
+            return "asset_checked", details | _duration(fact)
+        case LookedAgain():
+            details = {"number": fact.number, "result": fact.result, "status": fact.status, "detail": fact.detail}
+            return "looked_again", details | _duration(fact)
+        case Reconciled():
+            return "reconciled", {"late_s": _rounded(fact.late_s)}
     assert_never(fact)
 
 
@@ -80,7 +96,9 @@ def _stream_end(fact: StreamEnded) -> dict[str, Any]:
     }
 
 
-def _duration(fact: CreateEnded | StreamOpened | PollEnded | ResolveEnded) -> dict[str, int]:
+def _duration(
+    fact: CreateEnded | StreamOpened | PollEnded | ResolveEnded | AssetChecked | LookedAgain,
+) -> dict[str, int]:
     return {"duration_ms": round((fact.at_s - fact.started_at_s) * 1000)}
 
 

@@ -59,12 +59,17 @@ def build_trace_sink(settings: TracingSettings, count: CountSpans) -> TraceSink:
     return OtlpTraces(settings, OTLPSpanExporter(endpoint, timeout=EXPORT_TIMEOUT_S), count)
 
 
-def is_worth_keeping(generation: Generation, end: Ended, settings: TracingSettings) -> bool:
-    """Every failed, slow or canary one, those that the caller samples, and a share of the rest, the same everywhere."""
-    verdict, trace = end.verdict, generation.trace
-    if verdict.outcome is not Outcome.DELIVERED or generation.origin is Origin.CANARY or trace.sampled_by_caller:
+def is_worth_keeping(generation: Generation, end: Ended | None, settings: TracingSettings) -> bool:
+    """Every failed, slow or canary one, those that the caller samples, and a share of the rest, the same everywhere.
+
+    Without its end, whether it will be kept however it goes.
+    """
+    trace = generation.trace
+    if generation.origin is Origin.CANARY or trace.sampled_by_caller:
         return True
-    if end.submitted_at_s is not None and verdict.at_s - end.submitted_at_s >= settings.slow:
+    if end is not None and end.verdict.outcome is not Outcome.DELIVERED:
+        return True
+    if end is not None and end.submitted_at_s is not None and end.verdict.at_s - end.submitted_at_s >= settings.slow:
         return True
     return int(trace.trace_id[16:], 16) < settings.sample_ratio * 2.0**64
 
