@@ -102,7 +102,7 @@ class Connection(asyncio.Protocol):
         coding = self.headers.get("content-encoding", "identity").strip().lower()
         if coding in _PACKINGS:
             self._unpacker = _Unpacker()
-        elif coding != "identity":
+        elif coding not in ("identity", ""):
             raise MeaninglessAnswerError(f"the content encoding is {coding}, which was not asked for")
 
     async def read(self, until_s: float) -> bytes:
@@ -187,6 +187,8 @@ class Connection(asyncio.Protocol):
         """Of httptools. An informational answer (1xx) may come before the one that counts."""
         if not self._has_head:
             self.headers = {}
+        elif self._is_over:  # an answer that nobody asked for yet
+            self._may_be_kept = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Of httptools."""
@@ -198,8 +200,9 @@ class Connection(asyncio.Protocol):
         if self._has_head or self._parser is None:
             return
         self.status = self._parser.get_status_code()
-        self._has_head = self.status >= 200
-        self._framing_bytes = 0
+        if self.status >= 200:  # informational answers count as part of the head: there may be no end of them
+            self._has_head = True
+            self._framing_bytes = 0
 
     def on_body(self, piece: bytes) -> None:
         """Of httptools."""
@@ -238,6 +241,8 @@ class Connection(asyncio.Protocol):
         return piece
 
     async def _wait(self, until_s: float) -> None:
+        if self._loop.time() >= until_s:  # what comes without pause must not outrun the timer
+            raise TimeoutError
         self._waiter = self._loop.create_future()
         timer = self._loop.call_at(until_s, self._time_out)
         try:

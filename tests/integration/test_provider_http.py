@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import tracemalloc
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -359,6 +360,63 @@ async def test_a_broken_answer_is_an_error_of_the_channel(name: str, reset: bool
     assert polled.retryable
     assert not polled.may_have_effect
     assert created.may_have_effect
+
+
+FLOODS = {
+    "informational answers": (b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 1_000),
+    "packed nothing": (
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"")[:10],
+        b"\x00\x00\x00\xff\xff" * 10_000,
+    ),
+    "spaces": (b"HTTP/1.1 200 OK\r\n\r\n", b" "),
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+async def test_a_flood_cannot_outrun_the_time_limit(name: str) -> None:
+    head, flood = FLOODS[name]
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(head)
+            while True:
+                writer.write(flood)
+                await writer.drain()
+                await asyncio.sleep(0)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server, asyncio.timeout(20):
+        port = server.sockets[0].getsockname()[1]
+        async with provider_at(f"http://127.0.0.1:{port}", request_timeout=0.3, create_timeout=0.3) as provider:
+            polled, created = await error_of(poll(provider)), await error_of(create(provider))
+    assert {polled.kind, created.kind} <= {ErrorKind.TIMEOUT, ErrorKind.MALFORMED}
+    assert created.may_have_effect
+
+
+async def test_half_an_answer_that_nobody_asked_for_is_not_taken_for_the_next() -> None:
+    body = orjson.dumps(a_file(url="https://elsewhere.example/x.webp"))
+    unasked = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    asked = orjson.dumps(a_file())
+
+    answering: set[asyncio.Task[Any] | None] = set()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answering.add(asyncio.current_task())
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(asked), asked) + unasked[:30])
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(unasked[30:])
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        async with provider_at(f"http://127.0.0.1:{port}") as provider:
+            assert [await poll(provider), await poll(provider)] == [Pending(), Pending()]
+        await asyncio.wait([task for task in answering if task is not None])
 
 
 async def test_a_provider_that_is_not_there_cannot_have_had_an_effect() -> None:
