@@ -10,14 +10,18 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from monitor.aftermath import Aftermath, Sample
 from monitor.delivery.clock import Clock
 from monitor.delivery.errors import StoreUnavailable
 from monitor.delivery.ports import Observer
+from monitor.providers.asset_check import AssetChecker
 from monitor.providers.http import open_provider_http
 from monitor.providers.superduper import SuperDuperProvider
+from monitor.reconciler import Reconciler
 from monitor.runner import Lane, Runner
 from monitor.settings import ProviderSettings, Settings
 from monitor.store.sql import SqlRecordStore, open_sql_store
+from monitor.store.tenancy import hold_instance
 from monitor.telemetry.setup import Telemetry, build_telemetry
 from monitor.web import api, operations, pages, pass_through, summary
 from monitor.web.access import AccessControl
@@ -61,15 +65,22 @@ class _Service:
 
     async def run(self, app: web.Application) -> AsyncIterator[None]:
         """Open everything, take up what was in flight, and close in order."""
+        settings, grace_s = self._settings, self._settings.server.shutdown_grace
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._telemetry.close)
-            store = await stack.enter_async_context(open_sql_store(self._settings.store.url))
-            providers = {item.name: await self._open_provider(item, stack) for item in self._settings.providers}
-            runner = self._build_runner(providers, store)
-            stack.push_async_callback(runner.stop, self._settings.server.shutdown_grace * 2 / 3)
+            store = await stack.enter_async_context(open_sql_store(settings.store.url, drain_s=grace_s / 3))
+            await stack.enter_async_context(hold_instance(settings.store.url, settings.server.instance))
+            providers = {item.name: await self._open_provider(item, stack) for item in settings.providers}
+            reconciler = self._build_reconciler(providers, store)
+            aftermath = await self._build_aftermath(store, reconciler, stack)
+            stack.push_async_callback(aftermath.stop)
+            runner = self._build_runner(providers, store, aftermath)
+            stack.push_async_callback(runner.stop, grace_s * 2 / 3)
             app[CONTEXT] = self._context(runner, store, providers)
             if resumed := await runner.resume():
                 _logger.info("took up generations of the last run", generations=resumed)
+            if resumed := await reconciler.resume():
+                _logger.info("looks again at expired generations of the last run", generations=resumed)
             background = [asyncio.create_task(self._prune(store)), asyncio.create_task(self._telemetry.watch_loop())]
             self._runner = runner
             yield
@@ -85,7 +96,27 @@ class _Service:
     async def _open_provider(self, settings: ProviderSettings, stack: AsyncExitStack) -> SuperDuperProvider:
         return SuperDuperProvider(await stack.enter_async_context(open_provider_http(settings)))
 
-    def _build_runner(self, providers: dict[str, SuperDuperProvider], store: SqlRecordStore) -> Runner:
+    def _build_reconciler(self, providers: dict[str, SuperDuperProvider], store: SqlRecordStore) -> Reconciler:
+        return Reconciler(
+            store=store,
+            observer=self._telemetry.observer,
+            traces=self._telemetry.traces,
+            providers=providers,
+            clock=self._clock,
+            instance=self._settings.server.instance,
+        )
+
+    async def _build_aftermath(self, store: SqlRecordStore, reconciler: Reconciler, stack: AsyncExitStack) -> Aftermath:
+        samples = {}
+        for item in self._settings.providers:
+            checker = AssetChecker(allow_private_addresses=item.check_private_assets, timeout_s=item.request_timeout)
+            stack.push_async_callback(checker.close)
+            samples[item.name] = Sample(item.measured_ratio, item.max_measured, item.checked_ratio, checker)
+        return Aftermath(store=store, traces=self._telemetry.traces, samples=samples, reconciler=reconciler)
+
+    def _build_runner(
+        self, providers: dict[str, SuperDuperProvider], store: SqlRecordStore, aftermath: Aftermath
+    ) -> Runner:
         settings = self._settings
         lanes = {}
         for item in settings.providers:
@@ -96,7 +127,7 @@ class _Service:
             lanes=lanes,
             store=store,
             observer=self._telemetry.observer,
-            traces=self._telemetry.traces,
+            aftermath=aftermath,
             clock=self._clock,
             instance=settings.server.instance,
             max_in_flight=settings.server.max_in_flight,

@@ -43,6 +43,9 @@ class Flight:
         self.submission: asyncio.Task[Handle] | None = None
         self._is_cancelled = False
         self.has_crashed = False
+        self.is_measured = False
+        """Whether it holds one of the places for generations whose channels are both measured."""
+        self._before = tuple(record.timeline)
         self._observer = observer
         self._listeners: set[Callable[[], None]] = set()
 
@@ -101,7 +104,7 @@ class Flight:
         """What happened so far. Nothing until t = 0 is known."""
         if self.submitted_at_s is None and self.record.outcome is None:
             return []
-        return render_timeline(self.journal.facts, self._origin_s)
+        return [*self._before, *render_timeline(self.journal.facts, self._origin_s)]
 
     def snapshot(self) -> Record:
         """The record as it stands, with its timeline."""

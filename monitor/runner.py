@@ -1,21 +1,28 @@
 """Owns the generations in flight: accepts, drives, records, tells, resumes after a crash, stops in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 
+from monitor.aftermath import Aftermath
 from monitor.delivery.clock import Clock
 from monitor.delivery.driver import Delivery
-from monitor.delivery.errors import GenerationRejected, IdempotencyConflict, Overloaded, ShuttingDown
-from monitor.delivery.facts import Accepted, Disowned, Fact, Resumed, Submitted
+from monitor.delivery.errors import (
+    GenerationRejected,
+    IdempotencyConflict,
+    Overloaded,
+    ShuttingDown,
+    StoreUnavailable,
+)
+from monitor.delivery.facts import Accepted, Disowned, Resumed, Submitted
 from monitor.delivery.identity import new_generation_id, new_trace
 from monitor.delivery.model import (
     Channel,
-    Generation,
     GenerationRequest,
     Handle,
     Origin,
@@ -33,6 +40,8 @@ from monitor.store.port import Ending, Idempotency, Record, RecordStore, Timelin
 
 STORE_PATIENCE_S: Final = 1.0
 """How long a delivery waits for a store in trouble; then it goes on, and is recorded late."""
+KEY_PATIENCE_S: Final = 10.0
+"""How long a caller with an idempotency key waits to hear whether the key is new."""
 RETRY_AFTER_S: Final = 2
 
 _Result = TypeVar("_Result")
@@ -48,14 +57,6 @@ class Lane:
     policy_of: Callable[[str], Policy]
 
 
-class TraceSink(Protocol):
-    """Takes what happened to one generation when it is over, and keeps it or not."""
-
-    def write(
-        self, generation: Generation, facts: Sequence[Fact], wall_of: Callable[[float], datetime], began_at_s: float
-    ) -> None: ...
-
-
 class Runner:
     """Runs generations. At most `max_in_flight` at a time, each with exactly one recorded outcome."""
 
@@ -65,7 +66,7 @@ class Runner:
         lanes: Mapping[str, Lane],
         store: RecordStore,
         observer: Observer,
-        traces: TraceSink,
+        aftermath: Aftermath,
         clock: Clock,
         instance: str,
         max_in_flight: int,
@@ -73,7 +74,7 @@ class Runner:
         self._lanes = lanes
         self._store = store
         self._observer = observer
-        self._traces = traces
+        self._aftermath = aftermath
         self._clock = clock
         self._instance = instance
         self._max_in_flight = max_in_flight
@@ -112,17 +113,40 @@ class Runner:
             raise Overloaded(self._max_in_flight, RETRY_AFTER_S)
         flight = self._new_flight(provider, request, origin, idempotency, traceparent)
         self._flights[flight.record.id] = flight
+        write = self._keep(self._store.add(flight.record))
+        patience_s = STORE_PATIENCE_S if idempotency is None else KEY_PATIENCE_S
         try:
-            kept = await self._write(self._store.add(flight.record), wait_for_ever=idempotency is not None)
-        except BaseException:
-            del self._flights[flight.record.id]
+            await asyncio.wait((write,), timeout=patience_s)
+        except asyncio.CancelledError:
+            write.add_done_callback(lambda write: self._accepted_late(flight, request, write))
             raise
-        if kept is not None and kept.id != flight.record.id:
+        if idempotency is not None and not write.done():
+            write.add_done_callback(lambda write: self._accepted_late(flight, request, write))
+            raise StoreUnavailable("the store does not answer; ask again with the same Idempotency-Key")
+        kept = self._accepted(flight, request, write)
+        if kept is None:
+            return flight.snapshot(), True
+        return self._repeated(kept, idempotency), False
+
+    def _accepted(self, flight: Flight, request: GenerationRequest, write: "asyncio.Task[Record]") -> Record | None:
+        """Let it fly, unless an older generation has its key: that is returned. Raises what the store raised.
+
+        A record that the store takes its time to write, or cannot write at present, is no reason to let a caller wait.
+        """
+        if write.done() and (write.cancelled() or write.exception() is not None):
             del self._flights[flight.record.id]
-            return self._repeated(kept, idempotency), False
+        kept = write.result() if write.done() else flight.record
+        if kept.id != flight.record.id:
+            del self._flights[flight.record.id]
+            return kept
         flight.emit(Accepted(flight.accepted_at_s))
         self._spawn(flight, self._fly(flight, request))
-        return flight.snapshot(), True
+        return None
+
+    def _accepted_late(self, flight: Flight, request: GenerationRequest, write: "asyncio.Task[Record]") -> None:
+        """Nobody waits any more; whoever asks again with its key finds it. What the store raised is logged already."""
+        with suppress(StoreUnavailable, asyncio.CancelledError):
+            self._accepted(flight, request, write)
 
     async def get(self, generation_id: str) -> Record | None:
         """The record as it stands now, in flight or from the store."""
@@ -268,7 +292,8 @@ class Runner:
         assert flight.record.submitted_at is not None  # noqa: S101 - just set
         _ = self._keep(self._store.submit(flight.record.id, handle, flight.record.submitted_at))
         flight.emit(Submitted(now_s, policy.grace_s))
-        return await self._drive(flight, lane, handle, Race(policy, now_s))
+        flight.is_measured = self._aftermath.take_place(flight.generation)
+        return await self._drive(flight, lane, handle, Race(policy, now_s, lingers=flight.is_measured))
 
     async def _deliver_on(self, flight: Flight) -> Verdict:
         """The verdict on a generation that another process began."""
@@ -287,6 +312,8 @@ class Runner:
         race = Race(lane.policy_of(record.model), submitted_at_s, resumed_at_s=now_s)
         if now_s >= race.deadline_at_s:
             return Verdict(Outcome.EXPIRED, Channel.NONE, now_s, race.attempts, reason=Reason.MONITOR_DOWN)
+        flight.is_measured = self._aftermath.take_place(flight.generation)
+        race = Race(race.policy, submitted_at_s, resumed_at_s=now_s, lingers=flight.is_measured)
         return await self._drive(flight, lane, record.handle, race)
 
     async def _drive(self, flight: Flight, lane: Lane, handle: Handle, race: Race) -> Verdict:
@@ -303,20 +330,20 @@ class Runner:
         record = ended_record(flight.record, ending)
         if write.done() and not write.result():
             flight.emit(Disowned(verdict.at_s))
-            record = await self._store.get(record.id) or record
+            await self._disown(flight)
+            flight.finish(await self._store.get(record.id) or record)
         else:
             self._observer(flight.generation, fact)
-            self._write_trace(flight)
-        flight.finish(record)
+            flight.finish(record)
+            self._aftermath.begin(flight)
         if write.done():
             self._flights.pop(record.id, None)
 
-    def _write_trace(self, flight: Flight) -> None:
-        """Trouble with traces is no trouble of a delivery."""
-        try:
-            self._traces.write(flight.generation, flight.journal.facts, flight.wall_at, flight.accepted_at_s)
-        except Exception:
-            _logger.exception("a trace could not be written", generation=flight.record.id)
+    async def _disown(self, flight: Flight) -> None:
+        """Another process had recorded the outcome: it also finds out the rest."""
+        self._aftermath.give_place_back(flight)
+        if flight.delivery is not None:
+            await flight.delivery.close()
 
     async def _end(self, flight: Flight, ending: Ending) -> bool:
         """Write the outcome, however long the store takes; only then is the flight forgotten."""
@@ -326,14 +353,6 @@ class Runner:
         if flight.ended.done():
             self._flights.pop(flight.record.id, None)
         return is_ours
-
-    async def _write(self, write: Coroutine[None, None, Record], *, wait_for_ever: bool) -> Record | None:
-        """What the store answers, or None when it takes too long; the write goes on in the background then."""
-        task = self._keep(write)
-        if wait_for_ever:
-            return await asyncio.shield(task)
-        await asyncio.wait((task,), timeout=STORE_PATIENCE_S)
-        return task.result() if task.done() else None
 
     def _keep(self, write: Coroutine[None, None, _Result]) -> "asyncio.Task[_Result]":
         """Have a write go on whatever happens to who asked for it."""

@@ -78,7 +78,7 @@ class Delivery:
             self._advance()
             await self._over
         except BaseException:
-            await self._close()
+            await self.close()
             raise
         await self._close_tasks({task for task, channel in self._tasks.items() if channel is not self._race.lingering})
         verdict = self._race.verdict
@@ -90,7 +90,7 @@ class Delivery:
         try:
             await self._finished
         finally:
-            await self._close()
+            await self.close()
 
     def cancel(self) -> None:
         """The caller wants it no more; `run` returns soon. No effect after the end."""
@@ -222,8 +222,8 @@ class Delivery:
             )
         return call.answer
 
-    async def _close(self) -> None:
-        """Close everything."""
+    async def close(self) -> None:
+        """Close everything at once; the channel that lingers is not measured then."""
         if not self._finished.done():
             self._finished.set_result(None)
         if self._timer is not None:

@@ -148,6 +148,14 @@ class ProviderSettings(_Section):
     request_timeout: Seconds = Field(10.0, description="seconds for one status call, with its body")
     create_timeout: Seconds = Field(30.0, description="seconds for one create call")
     silence_limit: Seconds = Field(45.0, description="seconds without a byte until the stream is reopened")
+    measured_ratio: float = Field(
+        0.05, ge=0, le=1, description="share of generations of which both channels are measured; canaries always are"
+    )
+    max_measured: int = Field(100, ge=0, le=10_000, description="generations of which both are measured at a time")
+    checked_ratio: float = Field(
+        0.05, ge=0, le=1, description="share of delivered URLs that are fetched to see what they serve; canaries always"
+    )
+    check_private_assets: bool = Field(False, description="also fetch from loopback, private and link-local addresses")
     max_connections: int = Field(100, ge=1, le=10_000, description="connections for calls; streams have their own")
 
     @model_validator(mode="after")

@@ -49,8 +49,14 @@ class GroupCommit:
         self._open: set[Write] = set()
         self._filled = asyncio.Event()
         self._is_closing = False
+        self._trouble: str | None = None
         self._writer = asyncio.get_running_loop().create_task(self._write_on())
         self.failures = 0
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last commit failed, while it is tried again."""
+        return self._trouble
 
     @property
     def waiting(self) -> int:
@@ -155,9 +161,11 @@ class GroupCommit:
                 self.failures += 1
                 if not retry_cap_s:
                     _logger.warning("the store cannot be written; trying again", error=first_line(error))
+                self._trouble = first_line(error)
                 retry_cap_s = min(_RETRY_CAP_S, retry_cap_s * 2 or _RETRY_FIRST_S)
                 await asyncio.sleep(random.random() * retry_cap_s)
             else:
+                self._trouble = None
                 if retry_cap_s:
                     _logger.warning("the store can be written again", waiting=self.waiting)
                 for write in batch:

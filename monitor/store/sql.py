@@ -141,6 +141,8 @@ class SqlRecordStore:
 
     async def check(self) -> None:
         """See `RecordStore`."""
+        if self._commits.trouble is not None:
+            raise StoreUnavailable(f"the store cannot be written: {self._commits.trouble}")
         await self._read(lambda connection: connection.execute(select(_COLUMNS.id).limit(1)).all())
 
     async def _delete(self, condition: sa.ColumnElement[bool]) -> int:
@@ -169,8 +171,11 @@ class SqlRecordStore:
 
 
 @asynccontextmanager
-async def open_sql_store(url: str) -> AsyncIterator[SqlRecordStore]:
-    """The store at `url`, with its tables brought up to date. Raises StoreUnavailable."""
+async def open_sql_store(url: str, *, drain_s: float = DRAIN_S) -> AsyncIterator[SqlRecordStore]:
+    """The store at `url`, with its tables brought up to date. What waits at the end has `drain_s` to be written.
+
+    Raises StoreUnavailable.
+    """
     parsed = parse_url(url)
     try:
         await migrate(parsed)
@@ -183,6 +188,6 @@ async def open_sql_store(url: str) -> AsyncIterator[SqlRecordStore]:
             try:
                 yield SqlRecordStore(reader, transact, commits)
             finally:
-                await commits.close(DRAIN_S)
+                await commits.close(drain_s)
     finally:
         await reader.dispose()

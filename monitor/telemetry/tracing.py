@@ -34,6 +34,10 @@ class TraceSink(Protocol):
         self, generation: Generation, facts: Sequence[Fact], wall_of: Callable[[float], datetime], began_at_s: float
     ) -> None: ...
 
+    def add(self, generation: Generation, facts: Sequence[Fact], wall_of: Callable[[float], datetime]) -> None:
+        """What happened later to a generation whose trace was kept in any case."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -43,6 +47,9 @@ class NoTraces:
     def write(
         self, generation: Generation, facts: Sequence[Fact], wall_of: Callable[[float], datetime], began_at_s: float
     ) -> None:
+        """Nothing."""
+
+    def add(self, generation: Generation, facts: Sequence[Fact], wall_of: Callable[[float], datetime]) -> None:
         """Nothing."""
 
     async def close(self) -> None:
@@ -101,7 +108,13 @@ class OtlpTraces:
         end = next((fact for fact in reversed(facts) if isinstance(fact, Ended)), None)
         if end is None or not is_worth_keeping(generation, end, self._settings):
             return
-        spans = self._build_spans(generation, facts, wall_of, began_at_s, self._resource)
+        self._queue(self._build_spans(generation, facts, wall_of, began_at_s, self._resource))
+
+    def add(self, generation: Generation, facts: Sequence[Fact], wall_of: Callable[[float], datetime]) -> None:
+        """More spans of a trace: all of them, or none."""
+        self._queue(self._build_spans(generation, facts, wall_of, 0.0, self._resource))
+
+    def _queue(self, spans: "Sequence[ReadableSpan]") -> None:
         with self._lock:
             has_room = self._waiting + len(spans) <= MAX_WAITING_SPANS
             self._waiting += len(spans) if has_room else 0

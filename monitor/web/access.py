@@ -28,7 +28,7 @@ def new_token() -> str:
 
 def hash_token(token: str) -> str:
     """What the settings keep of a token. Plain SHA-256: the token is random, so there is nothing to guess."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,10 @@ def _unauthorized(detail: str) -> Problem:
 
 def _check_local(request: web.Request) -> None:
     """Refuse pages of other sites whose name was made to point here (DNS rebinding), and their scripts."""
-    host = request.url.host or ""
+    try:
+        host = request.url.host or ""
+    except ValueError:  # a port that cannot be, or bytes that are no name
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the Host header is no host: {request.headers.get('Host')!r}") from None
     if not _is_loopback(host):
         detail = f"without tokens only loopback names are served; the Host header says {host!r}"
         raise Problem(HTTPStatus.FORBIDDEN, detail)

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Final
 
 import orjson
 from aiohttp import web
+from aiohttp.http_exceptions import PayloadEncodingError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from monitor.delivery.model import Channel, Flow, GenerationRequest, Kind, Origin, Outcome
+from monitor.delivery.model import Asset, Channel, Flow, GenerationRequest, Kind, Origin, Outcome
 from monitor.settings import Settings
-from monitor.store.port import Record
+from monitor.store.port import Findings, Record
 from monitor.web.problems import Problem
 
 _MAX_PARAMS: Final = 32
@@ -48,7 +49,7 @@ async def read_generation_body(request: web.Request, settings: Settings) -> tupl
     if request.content_type != "application/json":
         detail = f"the body must be application/json; the Content-Type says {request.content_type}"
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
-    raw = await request.read()
+    raw = await read_body(request)
     try:
         body = GenerationBody.model_validate(parse_json(raw))
     except ValidationError as error:
@@ -58,8 +59,20 @@ async def read_generation_body(request: web.Request, settings: Settings) -> tupl
         raise _invalid_field("prompt", f"has {len(body.prompt)} characters; at most {limit} are allowed")
     provider, model = _choose(body, settings)
     asked = GenerationRequest(body.prompt, model, body.kind, body.flow, body.params)
-    canonical = orjson.dumps([provider, asked], option=orjson.OPT_SORT_KEYS)
+    try:
+        canonical = orjson.dumps([provider, asked], option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        raise _invalid_field("params", f"cannot be passed on: {error}") from None
     return provider, asked, hashlib.sha256(canonical).hexdigest()
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The body, unpacked. Raises Problem 400 where it is not what its Content-Encoding says."""
+    try:
+        return await request.read()
+    except (web.RequestPayloadError, PayloadEncodingError):
+        detail = "the body is not what its Content-Encoding or Transfer-Encoding says"
+        raise Problem(HTTPStatus.BAD_REQUEST, detail) from None
 
 
 def parse_json(raw: bytes) -> Any:
@@ -91,7 +104,6 @@ def invalid(error: ValidationError) -> Problem:
 
 def render_generation(record: Record) -> dict[str, Any]:
     """A generation as every answer shows it."""
-    asset = record.asset
     return {
         "id": record.id,
         "origin": record.origin,
@@ -106,14 +118,35 @@ def render_generation(record: Record) -> dict[str, Any]:
         "detail": record.detail,
         "channel": record.channel,
         "attempts": record.attempts,
-        "asset": None if asset is None else {"url": asset.url, "kind": asset.kind, "file_id": asset.file_id},
+        "asset": _render_asset(record.asset),
         "created_at": render_instant(record.created_at),
         "submitted_at": render_instant(record.submitted_at),
         "ended_at": render_instant(record.ended_at),
-        "duration_seconds": None if record.duration_s is None else round(record.duration_s, 3),
+        "duration_seconds": _rounded(record.duration_s),
         "trace_id": record.trace.trace_id,
+        **_render_findings(record.findings),
         "timeline": list(record.timeline),
     }
+
+
+def _render_findings(findings: Findings) -> dict[str, Any]:
+    """What was found out after the outcome; null until it is, or where nobody looked."""
+    measured, late_s = findings.measurement, findings.late_s
+    return {
+        "measured": None
+        if measured is None
+        else {"sse": measured.sse, "polling": measured.polling, "lag_seconds": _rounded(measured.lag_s)},
+        "asset_check": findings.asset_check,
+        "late": None if late_s is None else {"seconds": _rounded(late_s), "asset": _render_asset(findings.late_asset)},
+    }
+
+
+def _render_asset(asset: Asset | None) -> dict[str, Any] | None:
+    return None if asset is None else {"url": asset.url, "kind": asset.kind, "file_id": asset.file_id}
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 def render_instant(instant: datetime | None) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 import monitor
-from monitor.delivery.model import Channel, Flow, Kind, Origin, Outcome, Reason, State
+from monitor.delivery.model import AssetResult, Channel, ChannelResult, Flow, Kind, Origin, Outcome, Reason, State
 from monitor.web.bodies import GenerationBody, ListQuery
 
 _ID: Final = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
@@ -164,6 +164,9 @@ def _page() -> dict[str, Any]:
 def _generation() -> dict[str, Any]:
     text, optional = {"type": "string"}, {"type": ["string", "null"]}
     asset = {"url": text, "kind": _one_of(Kind), "file_id": optional}
+    seconds = {"type": ["number", "null"]}
+    measured = {"sse": _one_of(ChannelResult), "polling": _one_of(ChannelResult), "lag_seconds": seconds}
+    late = {"seconds": {"type": "number"}, "asset": {"type": ["object", "null"], "properties": asset}}
     properties = {
         "id": text, "origin": _one_of(Origin), "provider": text, "model": text, "kind": _one_of(Kind),
         "flow": _one_of(Flow), "policy": text, "state": _one_of(State), "outcome": _one_of(Outcome, None),
@@ -172,6 +175,9 @@ def _generation() -> dict[str, Any]:
         "asset": {"type": ["object", "null"], "properties": asset, "required": list(asset)},
         "created_at": {"type": "string", "format": "date-time"}, "submitted_at": _INSTANT, "ended_at": _INSTANT,
         "duration_seconds": {"type": ["number", "null"]}, "trace_id": text,
+        "measured": {"type": ["object", "null"], "properties": measured, "required": list(measured)},
+        "asset_check": _one_of(AssetResult, None),
+        "late": {"type": ["object", "null"], "properties": late, "required": list(late)},
         "timeline": {"type": "array", "items": {"type": "object"}},
     }  # fmt: skip
     return {"type": "object", "properties": properties, "required": list(properties)}

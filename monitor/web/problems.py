@@ -53,6 +53,8 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
         return _from_http(error, request).to_response()
     except (Overloaded, ShuttingDown, StoreUnavailable, IdempotencyConflict) as error:
         return _from_domain(error).to_response()
+    except ConnectionError:  # the caller went away; nobody reads this
+        return Problem(HTTPStatus.BAD_REQUEST, "the connection broke").to_response()
     except Exception:
         _logger.exception("a request crashed", method=request.method, path=request.path)
         detail = "a bug in this service; its log has the details"

@@ -1,21 +1,29 @@
 """SSE against polling over a window of time, for programs and for the status page."""
 
+import asyncio
+import math
 import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import web
 
-from monitor.delivery.model import Channel, Outcome
+from monitor.delivery.model import Channel, ChannelResult, Outcome
+from monitor.render_times import Interval, estimate_render_times
 from monitor.settings import Scope
 from monitor.statistics import ratio, wilson_interval
-from monitor.store.port import Quantiles, WindowFigures
+from monitor.store.port import Quantiles, RenderObservation, WindowFigures
 from monitor.web.bodies import json_response
 from monitor.web.context import CONTEXT, Context
 from monitor.web.problems import Problem
 
 DEFAULT_WINDOW: Final = timedelta(hours=1)
+MAX_RENDER_OBSERVATIONS: Final = 20_000
+_SUCCESSES: Final = (ChannelResult.WON, ChannelResult.CONFIRMED)
+_SHORTFALLS: Final = (ChannelResult.MISSED, ChannelResult.FAILED)
 _WINDOW: Final = re.compile(r"(\d{1,6})(s|m|h|d)")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _MAX_WINDOW: Final = timedelta(days=366)
@@ -43,7 +51,9 @@ def parse_window(text: str) -> timedelta:
 
 async def summarize(context: Context, window: timedelta) -> dict[str, Any]:
     """The summary as JSON; `objective` is the strictest of the providers'."""
-    figures = await context.store.figures(context.clock.now() - window)
+    since = context.clock.now() - window
+    figures = await context.store.figures(since)
+    observations = await context.store.render_observations(since, limit=MAX_RENDER_OBSERVATIONS)
     good = figures.outcomes.get(Outcome.DELIVERED, 0)
     total = good + figures.outcomes.get(Outcome.EXPIRED, 0)
     return {
@@ -61,19 +71,44 @@ async def summarize(context: Context, window: timedelta) -> dict[str, Any]:
             "polling": _channel(figures, Channel.POLLING, good)
             | {"attempts": {"mean": figures.polling_attempts_mean, "p95": figures.polling_attempts_p95}},
         },
+        "render_times": await asyncio.to_thread(_render_times, observations),
         "in_flight": context.runner.in_flight,
     }
 
 
 def _channel(figures: WindowFigures, channel: Channel, good: int) -> dict[str, Any]:
-    """One channel. Its own success rate is not its share of wins: it is unknown until the losing channel is watched."""
+    """One channel. Its own success rate is not its share of wins: it comes from the generations that were measured."""
     won = figures.won.get(channel, 0)
+    measured = figures.measured.get(channel, {})
+    good_alone = sum(measured.get(result, 0) for result in _SUCCESSES)
+    n = good_alone + sum(measured.get(result, 0) for result in _SHORTFALLS)
     return {
         "won": won,
         "share": ratio(won, good),
-        "success": {"ratio": None, "interval": None, "n": 0},
+        "success": {"ratio": ratio(good_alone, n), "interval": wilson_interval(good_alone, n), "n": n},
         "latency_seconds": _quantiles(figures.latency_s.get(channel)),
     }
+
+
+def _render_times(observations: Sequence[RenderObservation]) -> list[dict[str, Any]]:
+    """Quantiles of each model as intervals, in seconds: a poll does not tell the moment at which a render was ready."""
+    of_model: Mapping[tuple[str, str], list[Interval]] = defaultdict(list)
+    for item in observations:
+        of_model[item.provider, item.model].append((item.interval.after_s, item.interval.by_s))
+    return [
+        {"provider": provider, "model": model, "n": len(intervals), "seconds": _render_quantiles(intervals)}
+        for (provider, model), intervals in sorted(of_model.items())
+    ]
+
+
+def _render_quantiles(intervals: Sequence[Interval]) -> dict[str, Any]:
+    estimate = estimate_render_times(intervals)
+    return {f"p{percent}": _finite(estimate.quantile(percent / 100)) for percent in (50, 95, 99)}
+
+
+def _finite(interval: Interval | None) -> list[float | None] | None:
+    """JSON has no infinity: an end that nobody saw is null."""
+    return None if interval is None else [round(at_s, 3) if math.isfinite(at_s) else None for at_s in interval]
 
 
 def _quantiles(quantiles: Quantiles | None) -> dict[str, float | None]:

@@ -1,6 +1,7 @@
 """What every store must do."""
 
 import asyncio
+import math
 import random
 from collections import Counter
 from dataclasses import replace
@@ -10,9 +11,23 @@ from typing import Any
 import pytest
 
 from monitor.delivery.identity import new_generation_id, new_trace
-from monitor.delivery.model import Asset, Channel, Flow, Handle, Kind, Origin, Outcome, Reason, State
+from monitor.delivery.model import (
+    Asset,
+    AssetResult,
+    Channel,
+    ChannelResult,
+    Flow,
+    Handle,
+    Kind,
+    Measurement,
+    Origin,
+    Outcome,
+    Reason,
+    State,
+)
+from monitor.delivery.render_interval import RenderInterval
 from monitor.flight import ended_record
-from monitor.store.port import Ending, Idempotency, Record, RecordFilter, RecordStore
+from monitor.store.port import Ending, Findings, Idempotency, Record, RecordFilter, RecordStore, RenderObservation
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC)
 HANDLE = Handle(Flow.PROJECT, "p-1", Kind.IMAGE, "f-1")
@@ -220,3 +235,82 @@ async def test_a_caller_who_stops_waiting_does_not_take_the_write_back(store: Re
 
 async def test_the_store_answers(store: RecordStore) -> None:
     await store.check()
+
+
+LATER = ({"at_ms": 0, "event": "submitted"}, {"at_ms": 30_000, "event": "measured"})
+
+
+async def test_what_is_found_out_later_is_kept_beside_what_was_known(store: RecordStore) -> None:
+    render = RenderInterval(10.0, 20.25)
+    kept = await _ended(store, _record(), _ending(render=render))
+    assert kept.render == render
+    measurement = Measurement(ChannelResult.MISSED, ChannelResult.WON)
+    await store.note(kept.id, Findings(measurement=measurement), LATER)
+    await store.note(kept.id, Findings(asset_check=AssetResult.WRONG_TYPE), LATER)
+    found = Findings(measurement=measurement, asset_check=AssetResult.WRONG_TYPE)
+    assert await store.get(kept.id) == replace(kept, findings=found, timeline=LATER)
+    await store.note("nobody", found, LATER)
+    assert await store.get("nobody") is None
+
+
+async def test_lateness_narrows_a_render_time_that_had_no_end(store: RecordStore) -> None:
+    kept = await _ended(store, _record(), _expired(render=RenderInterval(60.0, math.inf)))
+    assert kept.render == RenderInterval(60.0, math.inf)
+    asset = Asset("https://cdn.test/late.webp", Kind.IMAGE)
+    found = Findings(late_s=30.5, late_asset=asset, reconciled_at=NOW)
+    await store.note(kept.id, found, LATER, RenderInterval(75.0, 105.5))
+    late = await store.get(kept.id)
+    assert late is not None
+    assert (late.findings, late.render) == (found, RenderInterval(75.0, 105.5))
+    assert (late.outcome, late.asset) == (Outcome.EXPIRED, None)
+
+
+async def test_unreconciled_are_ones_own_expired_ones_with_a_job(store: RecordStore) -> None:
+    mine = [
+        await _ended(store, _record(number), _expired(ended_at=NOW + timedelta(seconds=number))) for number in range(3)
+    ]
+    await _ended(store, _record(10), _ending())
+    await _ended(store, _record(11, instance="another"), _expired())
+    without_job = _record(12)
+    await store.add(without_job)
+    await store.end(without_job.id, _expired())
+    await store.note(mine[0].id, Findings(reconciled_at=NOW), LATER)
+    assert await store.unreconciled("monitor", since=NOW, limit=10) == [mine[2], mine[1]]
+    assert await store.unreconciled("monitor", since=NOW + timedelta(seconds=2), limit=10) == [mine[2]]
+    assert await store.unreconciled("monitor", since=NOW, limit=1) == [mine[2]]
+
+
+async def test_figures_count_the_channels_that_were_measured(store: RecordStore) -> None:
+    results = [
+        Measurement(ChannelResult.WON, ChannelResult.CONFIRMED, 7.0),
+        Measurement(ChannelResult.WON, ChannelResult.FAILED),
+        Measurement(ChannelResult.MISSED, ChannelResult.MISSED),
+    ]
+    for number, measurement in enumerate(results):
+        kept = await _ended(store, _record(number), _ending())
+        await store.note(kept.id, Findings(measurement=measurement), LATER)
+    await _ended(store, _record(10), _ending())
+    old = await _ended(store, _record(11), _ending(ended_at=NOW - timedelta(hours=1)))
+    await store.note(old.id, Findings(measurement=results[0]), LATER)
+    measured = (await store.figures(NOW)).measured
+    assert measured[Channel.SSE] == {ChannelResult.WON: 2, ChannelResult.MISSED: 1}
+    assert measured[Channel.POLLING] == {
+        ChannelResult.CONFIRMED: 1,
+        ChannelResult.FAILED: 1,
+        ChannelResult.MISSED: 1,
+    }
+
+
+async def test_render_observations_are_the_newest_that_tell_something(store: RecordStore) -> None:
+    intervals = [RenderInterval(1.0, 1.0), RenderInterval(10.0, 20.0), RenderInterval(60.0, math.inf)]
+    for number, interval in enumerate(intervals):
+        ended_at = NOW + timedelta(seconds=number)
+        await _ended(store, _record(number, model=f"m{number}"), _ending(ended_at=ended_at, render=interval))
+    await _ended(store, _record(10), _ending())
+    seen = await store.render_observations(NOW, limit=10)
+    assert seen == [RenderObservation("superduperai", f"m{n}", intervals[n]) for n in (2, 1, 0)]
+    assert await store.render_observations(NOW + timedelta(seconds=1), limit=1) == seen[:1]
+
+
+def _expired(**changes: Any) -> Ending:
+    return _ending(outcome=Outcome.EXPIRED, reason=Reason.PENDING, channel=Channel.NONE, asset=None, **changes)

@@ -341,3 +341,39 @@ async def test_every_kind_and_flow_is_delivered(service: Running, kind: str, flo
     answer = await service.generate("a fox", kind=kind, flow=flow)
     assert (answer["outcome"], answer["channel"]) == ("delivered", "sse")
     assert answer["asset"]["kind"] == kind
+
+
+DEEP = b'{"prompt": "x", "params": {"a": ' + b"[" * 400 + b"]" * 400 + b"}}"
+HOSTILE = {
+    "deep": (b"Host: localhost\r\n", DEEP, 422, b"params: cannot be passed on"),
+    "not gzip": (b"Host: localhost\r\nContent-Encoding: gzip\r\n", b"no gzip", 400, b"Content-Encoding"),
+    "no port": (b"Host: localhost:99999\r\n", b"{}", 400, b"the Host header is no host"),
+    "no name": (b"Host: \xff\r\n", b"{}", 400, b"the Host header is no host"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_what_cannot_be_read_is_the_callers_mistake(service: Running, name: str) -> None:
+    headers, body, status, says = HOSTILE[name]
+    port = int(service.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    length = b"Content-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    writer.write(b"POST /v1/generations HTTP/1.1\r\n" + headers + length + body)
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert b"application/problem+json" in answer
+    assert says in answer
+
+
+async def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_crash(
+    service: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = int(service.url.rpartition(":")[2])
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /v1/generations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
+    writer.write(b"Content-Length: 100\r\n\r\n{")
+    await writer.drain()
+    writer.transport.abort()
+    assert (await _send(service, "GET", "/-/healthy"))[0] == 200
+    assert "crashed" not in capsys.readouterr().out

@@ -1,108 +1,34 @@
 """Faults on our own side: a store in trouble, an observer that raises, a collector that is away, a clock that jumps."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
-from monitor.delivery.clock import Clock
 from monitor.delivery.errors import ChannelError, IdempotencyConflict, Overloaded, ShuttingDown
-from monitor.delivery.facts import Ended, Fact
+from monitor.delivery.facts import Fact
 from monitor.delivery.model import (
     Channel,
     ErrorKind,
-    Flow,
     Generation,
-    GenerationRequest,
-    Handle,
-    Kind,
     Outcome,
     Pending,
     Reason,
     Stage,
     State,
 )
-from monitor.delivery.policy import FIXED
-from monitor.runner import Lane, Runner
 from monitor.simulator.app import serve_simulator
 from monitor.simulator.config import SimulatorConfig
 from monitor.store.port import Idempotency, Record
 from monitor.testing.memory_store import MemoryRecordStore
-from monitor.testing.scripted_provider import Connection, Say, ScriptedProvider, ready
+from monitor.testing.scripted_provider import Say, ScriptedProvider, ready
 from tests.serving import running, serve_app, service_settings
-
-HANDLE = Handle(Flow.FILE, "f", Kind.IMAGE)
-REQUEST = GenerationRequest("a fox", "comfyui/flux")
-DELIVERS = (Connection(says=(Say(3.0, ready()),)),)
+from tests.stand import HANDLE, REQUEST, Stand
 
 virtual = pytest.mark.virtual_time
-
-
-class Observed:
-    """An observer that keeps the ends."""
-
-    def __init__(self) -> None:
-        self.ended: list[Ended] = []
-
-    def __call__(self, generation: Generation, fact: Fact, /) -> None:
-        if isinstance(fact, Ended):
-            self.ended.append(fact)
-
-
-class NoTraces:
-    """A trace sink that keeps nothing, or raises when it is told to."""
-
-    is_broken = False
-
-    def write(
-        self, generation: Generation, facts: Sequence[Fact], wall_of: Callable[[float], datetime], began_at_s: float
-    ) -> None:
-        if self.is_broken:
-            raise RuntimeError("no room for a trace")
-
-
-class JumpingClock(Clock):
-    """A wall clock that a person may set."""
-
-    ahead = timedelta()
-
-    def now(self) -> datetime:
-        return super().now() + self.ahead
-
-
-@dataclass
-class Stand:
-    """A runner on doubles."""
-
-    provider: ScriptedProvider = field(default_factory=lambda: ScriptedProvider(HANDLE, connections=DELIVERS))
-    store: MemoryRecordStore = field(default_factory=MemoryRecordStore)
-    observer: Observed = field(default_factory=Observed)
-    traces: NoTraces = field(default_factory=NoTraces)
-    clock: JumpingClock = field(default_factory=JumpingClock)
-    max_in_flight: int = 2
-
-    def runner(self) -> Runner:
-        return Runner(
-            lanes={"superduperai": Lane(self.provider, lambda _: FIXED)},
-            store=self.store,
-            observer=self.observer,
-            traces=self.traces,
-            clock=self.clock,
-            instance="monitor",
-            max_in_flight=self.max_in_flight,
-        )
-
-    async def run(self, runner: Runner, **options: Any) -> Record:
-        record, _ = await runner.accept("superduperai", REQUEST, **options)
-        ended = await runner.wait(record.id, 1000)
-        assert ended is not None
-        return ended
 
 
 @virtual

@@ -7,9 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.delivery.errors import ChannelError
-from monitor.delivery.model import Channel, ErrorKind, Failed, Outcome, Pending, Ready, Stage, Unresolved, Verdict
+from monitor.delivery.model import (
+    Channel,
+    ChannelResult,
+    ErrorKind,
+    Failed,
+    Outcome,
+    Pending,
+    Ready,
+    Stage,
+    Unresolved,
+    Verdict,
+)
 from monitor.delivery.policy import FIXED, Policy
-from monitor.delivery.race import MAX_RESOLVES, Instruction, OpenStream, Poll, Race, Resolve
+from monitor.delivery.race import MAX_LINGER_S, MAX_RESOLVES, Instruction, OpenStream, Poll, Race, Resolve
 from monitor.testing.scripted_provider import ready
 
 _POLICIES = st.just(FIXED) | st.builds(
@@ -36,6 +47,9 @@ _SIGHTINGS = st.sampled_from(
 )
 
 
+_SHORTFALLS = (ChannelResult.MISSED, ChannelResult.FAILED)
+
+
 @dataclass(frozen=True, slots=True)
 class _News:
     """Something that will be told: when, of what, and what."""
@@ -48,14 +62,28 @@ class _News:
 class _World:
     """Does what a race decides, with drawn answers or none at all, and checks every decision on the way."""
 
-    def __init__(self, policy: Policy, data: st.DataObject, started_at_s: float, resumed_after_s: float | None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        data: st.DataObject,
+        started_at_s: float,
+        resumed_after_s: float | None,
+        *,
+        lingers: bool = False,
+    ) -> None:
         self.policy = policy
         self.data = data
         self.started_at_s = started_at_s
         self.now_s = started_at_s + (resumed_after_s or 0.0)
         resumed_at_s = None if resumed_after_s is None else self.now_s
         jitter = st.sampled_from([0.0, 0.5, 0.99])
-        self.race = Race(policy, started_at_s, resumed_at_s=resumed_at_s, jitter=lambda: data.draw(jitter))
+        self.race = Race(
+            policy,
+            started_at_s,
+            resumed_at_s=resumed_at_s,
+            lingers=lingers,
+            jitter=lambda: data.draw(jitter),
+        )
         self.made_before = self.race.attempts
         self.deadline_at_s = started_at_s + policy.window_s
         self.coming: list[_News] = []
@@ -69,6 +97,7 @@ class _World:
         self.sse_is_over = False
         self.was_late = False
         self.cancelled_at_s: float | None = None
+        self.had_it: dict[Channel, float] = {}
 
     def run(self) -> Verdict:
         for _ in range(2_000):
@@ -79,10 +108,22 @@ class _World:
             self._go_on()
         raise AssertionError("the race does not end")
 
+    def linger(self) -> None:
+        """What follows a verdict: as the driver does it, what belongs to the winner is cancelled."""
+        loser = self.race.lingering
+        self.coming = [news for news in self.coming if _channel_of(news.of) is loser]
+        for _ in range(2_000):
+            self._begin_what_is_due()
+            if self.race.is_finished:
+                return
+            assert self.race.wake_at_s > self.now_s
+            self._go_on()
+        raise AssertionError("the race does not end")
+
     def _begin_what_is_due(self) -> None:
         for instruction in self.race.tick(self.now_s):
             assert self.now_s < self.deadline_at_s
-            assert self.race.verdict is None
+            assert self.race.verdict is None or _channel_of(instruction) is self.race.lingering
             match instruction:
                 case OpenStream(number):
                     self._check_stream(number)
@@ -190,6 +231,8 @@ class _World:
             self.no_poll_before_s = max(self.no_poll_before_s, self.now_s + error.retry_after_s)
 
     def _saw(self, channel: Channel, sighting: object) -> None:
+        if isinstance(sighting, Ready):
+            self.had_it[channel] = min(self.now_s, self.had_it.get(channel, math.inf))
         assert isinstance(sighting, Ready | Pending | Unresolved | Failed)
         is_over = self.first is not None or self.race.verdict is not None or self.now_s >= self.deadline_at_s
         if isinstance(sighting, Ready | Failed) and not is_over:
@@ -225,6 +268,40 @@ def test_one_outcome_by_who_was_first_in_the_window_and_never_a_poll_too_many(
     else:
         assert (verdict.outcome, verdict.channel, verdict.asset) == (Outcome.EXPIRED, Channel.NONE, None)
         assert verdict.at_s == world.deadline_at_s or not world.anything_is_under_way()
+
+
+def _channel_of(instruction: Instruction) -> Channel:
+    return Channel.POLLING if isinstance(instruction, Poll) else Channel.SSE
+
+
+@settings(max_examples=500, deadline=None)
+@given(policy=_POLICIES, data=st.data(), resumed=st.sampled_from([None, None, 1.0, 3.5]))
+def test_a_race_that_lingers_measures_both_channels_and_keeps_its_verdict(
+    policy: Policy, data: st.DataObject, resumed: float | None
+) -> None:
+    world = _World(policy, data, 0.0, resumed, lingers=True)
+    verdict = world.run()
+    loser = Channel.POLLING if verdict.channel is Channel.SSE else Channel.SSE
+    assert world.race.lingering in (None, loser)
+    assert world.race.deadline_at_s <= verdict.at_s + MAX_LINGER_S or verdict.outcome is not Outcome.DELIVERED
+    world.had_it.pop(loser, None)
+    world.linger()
+    assert world.race.verdict is verdict
+    measurement = world.race.measurement
+    if verdict.outcome is Outcome.EXPIRED:
+        assert measurement is not None
+        assert {measurement.sse, measurement.polling} <= {*_SHORTFALLS, ChannelResult.UNUSED}
+    elif verdict.outcome is Outcome.DELIVERED:
+        assert measurement is not None
+        assert measurement.of(verdict.channel) is ChannelResult.WON
+        if loser in world.had_it and world.had_it[loser] < world.race.deadline_at_s:
+            assert measurement.of(loser) in (ChannelResult.CONFIRMED, *_SHORTFALLS)
+        if measurement.of(loser) is ChannelResult.CONFIRMED:
+            assert measurement.lag_s == world.had_it[loser] - verdict.at_s >= 0
+        else:
+            assert measurement.lag_s is None
+    else:
+        assert measurement is None
 
 
 @settings(max_examples=200, deadline=None)

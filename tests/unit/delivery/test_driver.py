@@ -445,7 +445,7 @@ class TestCancelled:
         assert await played.delivery.run() == delivered(Channel.SSE, 12.0, 1)
         assert asyncio.get_running_loop().time() == 12.0 + CLOSING_TRIES * CLOSING_TRY_S
         assert "1 calls of trace" in caplog.text
-        await played.delivery._close()
+        await played.delivery.close()
         assert provider.open_calls == 0
 
 

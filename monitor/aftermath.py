@@ -1,0 +1,155 @@
+"""What is found out about a generation after its outcome was told, outside its caller's path.
+
+How the channel did that lost, what the delivered URL serves, and whether an expired one was only late.
+"""
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from monitor.delivery.driver import Delivery
+from monitor.delivery.facts import AssetChecked, ChannelsMeasured, Fact
+from monitor.delivery.identity import new_span_id
+from monitor.delivery.model import UNMEASURED, AssetResult, Generation, Kind, Origin, Outcome
+from monitor.flight import Flight
+from monitor.reconciler import Reconciler
+from monitor.store.port import Findings, RecordStore
+from monitor.telemetry.tracing import TraceSink
+
+_logger = structlog.stdlib.get_logger(__name__)
+
+
+class AssetCheck(Protocol):
+    """What a stranger found at the URL of an asset."""
+
+    @property
+    def result(self) -> AssetResult: ...
+
+    @property
+    def status(self) -> int | None: ...
+
+    @property
+    def detail(self) -> str | None: ...
+
+
+class AssetChecker(Protocol):
+    """Fetches an asset as a stranger would. Never raises for what it finds."""
+
+    async def check(self, url: str, kind: Kind) -> AssetCheck: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Which generations of a provider are looked at more closely. Canaries always are."""
+
+    measured_ratio: float
+    max_measured: int
+    """At a time. The place is taken before the generation runs, so that how it goes cannot bias the sample."""
+    checked_ratio: float
+    checker: AssetChecker
+
+
+class Aftermath:
+    """Begins where the outcome of a generation has been recorded and told."""
+
+    def __init__(
+        self, *, store: RecordStore, traces: TraceSink, samples: Mapping[str, Sample], reconciler: Reconciler
+    ) -> None:
+        self._store = store
+        self._traces = traces
+        self._samples = samples
+        self._reconciler = reconciler
+        self._measured: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def take_place(self, generation: Generation) -> bool:
+        """Whether both channels of this generation are measured; then `begin` or `give_place_back` must follow."""
+        sample = self._samples[generation.provider]
+        is_canary = generation.origin is Origin.CANARY
+        has_place = is_canary or self._measured[generation.provider] < sample.max_measured
+        if not has_place or not _is_drawn(generation, "measured", sample.measured_ratio):
+            return False
+        self._measured[generation.provider] += 1
+        return True
+
+    def give_place_back(self, flight: Flight) -> None:
+        """Nothing more will be measured of this generation."""
+        if flight.is_measured:
+            flight.is_measured = False
+            self._measured[flight.generation.provider] -= 1
+
+    def begin(self, flight: Flight) -> None:
+        """The outcome of this flight is recorded and told, and was ours to tell."""
+        self._spawn(flight, self._find_out(flight))
+        if flight.record.outcome is Outcome.EXPIRED:
+            self._reconciler.begin(flight)
+
+    async def stop(self) -> None:
+        """Close what lingers. What was not found out by now is not told; expired generations are resumed."""
+        await self._reconciler.stop()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _find_out(self, flight: Flight) -> None:
+        try:
+            _, checked = await asyncio.gather(_linger(flight.delivery), self._check_asset(flight))
+            measurement = flight.delivery.measurement if flight.delivery is not None else None
+            if flight.record.outcome in (Outcome.DELIVERED, Outcome.EXPIRED):
+                now_s = asyncio.get_running_loop().time()
+                flight.emit(ChannelsMeasured(now_s, UNMEASURED if measurement is None else measurement))
+            if measurement is not None or checked is not None:
+                findings = Findings(measurement=measurement, asset_check=checked)
+                await self._store.note(flight.record.id, findings, flight.timeline())
+        finally:
+            self.give_place_back(flight)
+            write_trace(self._traces, flight.generation, flight.journal.facts, flight)
+
+    async def _check_asset(self, flight: Flight) -> AssetResult | None:
+        """What the URL serves, if it is in the sample."""
+        generation, asset = flight.generation, flight.record.asset
+        sample = self._samples[generation.provider]
+        if asset is None or not _is_drawn(generation, "checked", sample.checked_ratio):
+            return None
+        loop = asyncio.get_running_loop()
+        began_at_s = loop.time()
+        found = await sample.checker.check(asset.url, asset.kind)
+        flight.emit(AssetChecked(loop.time(), began_at_s, new_span_id(), found.result, found.status, found.detail))
+        return found.result
+
+    def _spawn(self, flight: Flight, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(lambda task: self._done(flight, task))
+
+    def _done(self, flight: Flight, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _logger.error("what follows an outcome crashed", generation=flight.record.id, exc_info=error)
+
+
+def write_trace(traces: TraceSink, generation: Generation, facts: Sequence[Fact], flight: Flight) -> None:
+    """Trouble with traces is no trouble of a delivery."""
+    try:
+        traces.write(generation, facts, flight.wall_at, flight.accepted_at_s)
+    except Exception:
+        _logger.exception("a trace could not be written", generation=generation.id)
+
+
+async def _linger(delivery: Delivery | None) -> None:
+    if delivery is not None and delivery.is_lingering:
+        await delivery.linger()
+
+
+def _is_drawn(generation: Generation, what: str, ratio: float) -> bool:
+    """The same answer each time for the same generation, also after a restart, and independent of anything else."""
+    if generation.origin is Origin.CANARY:
+        return True
+    drawn = hashlib.blake2b(f"{what} {generation.id}".encode(), digest_size=8).digest()
+    return int.from_bytes(drawn) < ratio * 2.0**64
