@@ -6,16 +6,16 @@ How the channel did that lost, what the delivered URL serves, and whether an exp
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from monitor.delivery.driver import Delivery
-from monitor.delivery.facts import AssetChecked, ChannelsMeasured, Fact
+from monitor.delivery.facts import AssetChecked, ChannelsMeasured
 from monitor.delivery.identity import new_span_id
-from monitor.delivery.model import UNMEASURED, AssetResult, Generation, Kind, Origin, Outcome
+from monitor.delivery.model import UNMEASURED, Asset, AssetResult, Generation, Kind, Measurement, Origin, Outcome
 from monitor.flight import Flight
 from monitor.reconciler import Reconciler
 from monitor.store.port import Findings, RecordStore
@@ -34,7 +34,7 @@ class AssetCheck(Protocol):
     def status(self) -> int | None: ...
 
     @property
-    def detail(self) -> str | None: ...
+    def detail(self) -> str: ...
 
 
 class AssetChecker(Protocol):
@@ -85,7 +85,11 @@ class Aftermath:
 
     def begin(self, flight: Flight) -> None:
         """The outcome of this flight is recorded and told, and was ours to tell."""
-        self._spawn(flight, self._find_out(flight))
+        asset = flight.record.asset if self._is_checked(flight.generation) else None
+        if flight.is_measured or asset is not None:
+            self._spawn(flight, self._find_out(flight, asset))
+        else:
+            self._tell(flight, None)
         if flight.record.outcome is Outcome.EXPIRED:
             self._reconciler.begin(flight)
 
@@ -97,30 +101,46 @@ class Aftermath:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _find_out(self, flight: Flight) -> None:
+    async def _find_out(self, flight: Flight, asset: Asset | None) -> None:
         try:
-            _, checked = await asyncio.gather(_linger(flight.delivery), self._check_asset(flight))
-            measurement = flight.delivery.measurement if flight.delivery is not None else None
-            if flight.record.outcome in (Outcome.DELIVERED, Outcome.EXPIRED):
-                now_s = asyncio.get_running_loop().time()
-                flight.emit(ChannelsMeasured(now_s, UNMEASURED if measurement is None else measurement))
+            _, checked = await asyncio.gather(_linger(flight.delivery), self._check(flight, asset))
+            measurement = None if flight.delivery is None else flight.delivery.measurement
+            self._tell(flight, measurement)
             if measurement is not None or checked is not None:
                 findings = Findings(measurement=measurement, asset_check=checked)
                 await self._store.note(flight.record.id, findings, flight.timeline())
+        except asyncio.CancelledError:
+            self._write_trace(flight)
+            raise
         finally:
             self.give_place_back(flight)
-            write_trace(self._traces, flight.generation, flight.journal.facts, flight)
 
-    async def _check_asset(self, flight: Flight) -> AssetResult | None:
-        """What the URL serves, if it is in the sample."""
-        generation, asset = flight.generation, flight.record.asset
-        sample = self._samples[generation.provider]
-        if asset is None or not _is_drawn(generation, "checked", sample.checked_ratio):
+    def _tell(self, flight: Flight, measurement: Measurement | None) -> None:
+        """That is all there will be of this generation, but for a look again."""
+        if flight.record.outcome in (Outcome.DELIVERED, Outcome.EXPIRED):
+            flight.emit(ChannelsMeasured(asyncio.get_running_loop().time(), measurement or UNMEASURED))
+        self._write_trace(flight)
+
+    def _write_trace(self, flight: Flight) -> None:
+        """Trouble with traces is no trouble of a delivery."""
+        try:
+            self._traces.write(flight.generation, flight.journal.facts, flight.wall_at, flight.accepted_at_s)
+        except Exception:
+            _logger.exception("a trace could not be written", generation=flight.record.id)
+
+    def _is_checked(self, generation: Generation) -> bool:
+        return _is_drawn(generation, "checked", self._samples[generation.provider].checked_ratio)
+
+    async def _check(self, flight: Flight, asset: Asset | None) -> AssetResult | None:
+        """What the URL serves."""
+        if asset is None:
             return None
         loop = asyncio.get_running_loop()
         began_at_s = loop.time()
-        found = await sample.checker.check(asset.url, asset.kind)
-        flight.emit(AssetChecked(loop.time(), began_at_s, new_span_id(), found.result, found.status, found.detail))
+        found = await self._samples[flight.generation.provider].checker.check(asset.url, asset.kind)
+        flight.emit(
+            AssetChecked(loop.time(), began_at_s, new_span_id(), found.result, found.status, found.detail or None)
+        )
         return found.result
 
     def _spawn(self, flight: Flight, work: Coroutine[None, None, None]) -> None:
@@ -132,14 +152,6 @@ class Aftermath:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _logger.error("what follows an outcome crashed", generation=flight.record.id, exc_info=error)
-
-
-def write_trace(traces: TraceSink, generation: Generation, facts: Sequence[Fact], flight: Flight) -> None:
-    """Trouble with traces is no trouble of a delivery."""
-    try:
-        traces.write(generation, facts, flight.wall_at, flight.accepted_at_s)
-    except Exception:
-        _logger.exception("a trace could not be written", generation=generation.id)
 
 
 async def _linger(delivery: Delivery | None) -> None:

@@ -64,7 +64,7 @@ class Found:
 
     result: AssetResult = AssetResult.OK
     status: int | None = 200
-    detail: str | None = None
+    detail: str = ""
 
 
 @dataclass

@@ -77,6 +77,9 @@ def _settings(provider_url: str, database: Path) -> dict[str, str]:
         "base_url": provider_url,
         "token": TOKEN,
         "models": ["comfyui/flux", "google-cloud/imagen4"],
+        "measured_ratio": 1.0,
+        "checked_ratio": 1.0,
+        "check_private_assets": True,
     }
     return {
         "MONITOR_PROVIDERS": orjson.dumps([provider]).decode(),

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 
+from monitor import reconciler
 from monitor.simulator.config import SimulatorConfig
 from tests.serving import Running, running
 
@@ -71,3 +72,54 @@ async def test_a_sample_is_enough(tmp_path: Path) -> None:
     assert 0.15 * generations < sse["n"] == polling["n"] < 0.35 * generations
     for figures, truth in ((sse, 1 - SSE_LOSES), (polling, 1 - POLLING_ERRS)):
         assert abs(figures["ratio"] - truth) < 0.15  # over three standard errors
+
+
+async def _record(service: Running, prompt: str, field: str) -> dict[str, Any]:
+    """A generation, as soon as `field` was found out about it."""
+    ended = await service.generate(prompt)
+    async with asyncio.timeout(30):
+        while True:
+            record: dict[str, Any] = await service.get(f"/v1/generations/{ended['id']}")
+            if record[field] is not None:
+                return record
+            await asyncio.sleep(0.05)
+
+
+CHECKS = {"healthy": "ok", "asset_html": "wrong_type", "asset_empty": "empty", "asset_404": "unreachable"}
+
+
+@pytest.mark.parametrize("fault", CHECKS)
+async def test_what_a_delivered_url_serves_is_told_beside_the_outcome(tmp_path: Path, fault: str) -> None:
+    provider = {"checked_ratio": 1.0, "measured_ratio": 0.0, "check_private_assets": True}
+    async with running(tmp_path, SimulatorConfig(fixed_render_s=0.2), provider=provider) as service:
+        record = await _record(service, f"a fox [fault:{fault}]", "asset_check")
+        assert (record["outcome"], record["asset_check"]) == ("delivered", CHECKS[fault])
+        labels = {"provider": "superduperai", "result": CHECKS[fault]}
+        assert service.registry.get_sample_value("generation_asset_checks_total", labels) == 1
+
+
+async def test_private_addresses_are_left_alone_unless_that_is_asked_for(tmp_path: Path) -> None:
+    provider = {"checked_ratio": 1.0, "measured_ratio": 0.0}
+    async with running(tmp_path, SimulatorConfig(fixed_render_s=0.2), provider=provider) as service:
+        record = await _record(service, "a fox", "asset_check")
+    assert record["asset_check"] == "unreachable"
+    assert "not public" in str(record["timeline"])
+
+
+async def test_what_is_ready_after_the_window_is_expired_and_then_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler, "LOOKS_AFTER_S", (0.2, 0.6, 1.4, 3.0))
+    policy = {"grace": 0.2, "interval": 0.2, "max_attempts": 3, "window": 1.0}
+    simulator = SimulatorConfig(time_scale=0.02)  # 90 s become 1.8 s
+    async with running(tmp_path, simulator, policies={"quick": policy}) as service:
+        record = await _record(service, "a fox [fault:late]", "late")
+        summary = await service.get("/v1/summary?window=1h")
+    assert (record["outcome"], record["asset"]) == ("expired", None)
+    assert record["late"]["asset"]["url"].startswith("http")
+    assert record["late"]["seconds"] >= 0.6
+    assert summary["outcomes"]["expired"] == 1
+    (render,) = summary["render_times"]
+    after_s, by_s = render["seconds"]["p50"]
+    assert after_s <= 1.8 <= by_s
+    assert service.registry.get_sample_value("generation_late_seconds_count", {"provider": "superduperai"}) == 1
