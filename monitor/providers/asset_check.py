@@ -67,7 +67,7 @@ class AssetChecker:
                 "Accept-Encoding": "identity",
                 "User-Agent": f"generation-monitor/{monitor.__version__}",
             },
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # there is one for everything
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # one limit holds for redirects and all
             auto_decompress=False,
             read_bufsize=ENOUGH_BYTES,
         )
@@ -123,7 +123,8 @@ class _Seen:
     def note(self, answer: aiohttp.ClientResponse) -> None:
         self.answers += 1
         self.status = answer.status
-        self.content_type = shorten(answer.headers.get("Content-Type", ""))
+        said = answer.headers.get("Content-Type", "")
+        self.content_type = shorten(said.encode("ascii", "replace").decode())
 
     def check(self, result: AssetResult, detail: str) -> AssetCheck:
         is_redirected = self.status in _REDIRECTS
@@ -142,7 +143,7 @@ async def _examine(answer: aiohttp.ClientResponse, kind: Kind, seen: _Seen) -> t
         head = await _read_head(answer.content, encoding, seen)
     except zlib.error:
         return AssetResult.WRONG_TYPE, "said to be compressed, which it is not"
-    if not head:
+    if not head and seen.body_bytes < ENOUGH_BYTES:
         return AssetResult.EMPTY, "no body"
     found = media_type_of(head)
     reason = misfit(kind, seen.content_type, found)
