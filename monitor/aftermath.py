@@ -8,7 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
@@ -20,6 +20,9 @@ from monitor.flight import Flight
 from monitor.reconciler import Reconciler
 from monitor.store.port import Findings, RecordStore
 from monitor.telemetry.tracing import TraceSink
+
+MAX_CHECKS: Final = 100
+"""Of assets, at a time. What is delivered while so many are under way is not checked."""
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -65,6 +68,7 @@ class Aftermath:
         self._samples = samples
         self._reconciler = reconciler
         self._measured: Counter[str] = Counter()
+        self._checks = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take_place(self, generation: Generation) -> bool:
@@ -129,7 +133,8 @@ class Aftermath:
             _logger.exception("a trace could not be written", generation=flight.record.id)
 
     def _is_checked(self, generation: Generation) -> bool:
-        return _is_drawn(generation, "checked", self._samples[generation.provider].checked_ratio)
+        is_drawn = _is_drawn(generation, "checked", self._samples[generation.provider].checked_ratio)
+        return is_drawn and self._checks < MAX_CHECKS
 
     async def _check(self, flight: Flight, asset: Asset | None) -> AssetResult | None:
         """What the URL serves."""
@@ -137,7 +142,11 @@ class Aftermath:
             return None
         loop = asyncio.get_running_loop()
         began_at_s = loop.time()
-        found = await self._samples[flight.generation.provider].checker.check(asset.url, asset.kind)
+        self._checks += 1
+        try:
+            found = await self._samples[flight.generation.provider].checker.check(asset.url, asset.kind)
+        finally:
+            self._checks -= 1
         flight.emit(
             AssetChecked(loop.time(), began_at_s, new_span_id(), found.result, found.status, found.detail or None)
         )

@@ -24,8 +24,8 @@ def nearest_rank(percent: int, number: int) -> int:
     return -(-number * percent // 100) - 1
 
 
-def count_figures(connection: sa.Connection, since: datetime) -> WindowFigures:
-    """The figures of what ended at `since` or later."""
+def count_figures(connection: sa.Connection, since: datetime, measured_until: datetime) -> WindowFigures:
+    """See `RecordStore.figures`."""
     connection.exec_driver_sql(_SNAPSHOT[connection.dialect.name])
     in_window = _COLUMNS.ended_at_ms >= to_ms(since)
     groups = (_COLUMNS.outcome, _COLUMNS.channel, _COLUMNS.attempts)
@@ -37,7 +37,8 @@ def count_figures(connection: sa.Connection, since: datetime) -> WindowFigures:
         if outcome == Outcome.DELIVERED:
             won[Channel(channel)] += number
             polled[attempts] += number if channel == Channel.POLLING else 0
-    measured = {channel: _measured(connection, in_window, column) for channel, column in _RESULTS.items()}
+    is_through = sa.and_(in_window, _COLUMNS.ended_at_ms < to_ms(measured_until))
+    measured = {channel: _measured(connection, is_through, column) for channel, column in _RESULTS.items()}
     delivered = sa.and_(in_window, _COLUMNS.outcome == Outcome.DELIVERED)
     return WindowFigures(
         outcomes=outcomes,
@@ -66,9 +67,9 @@ def p95_of(counts: Mapping[int, int]) -> int | None:
 
 
 def _measured(
-    connection: sa.Connection, in_window: sa.ColumnElement[bool], column: sa.Column[Any]
+    connection: sa.Connection, is_through: sa.ColumnElement[bool], column: sa.Column[Any]
 ) -> Counter[ChannelResult]:
-    counted = select(column, func.count()).where(in_window, column.is_not(None)).group_by(column)
+    counted = select(column, func.count()).where(is_through, column.is_not(None)).group_by(column)
     return Counter({ChannelResult(result): number for result, number in connection.execute(counted)})
 
 

@@ -184,7 +184,12 @@ class RecordStore(Protocol):
         """What `instance` let expire at `since` or later and had not reconciled when it stopped, newest first."""
         ...
 
-    async def figures(self, since: datetime) -> WindowFigures: ...
+    async def figures(self, since: datetime, *, measured_until: datetime) -> WindowFigures:
+        """What ended at `since` or later. Of measurements only of what ended before `measured_until`.
+
+        A channel that confirms does so sooner than one that misses: the latest are only those that confirmed.
+        """
+        ...
 
     async def render_observations(self, since: datetime, *, limit: int) -> list[RenderObservation]:
         """What ended at `since` or later tells of render times, newest first."""

@@ -114,10 +114,11 @@ class MemoryRecordStore:
         ]
         return [record for _, record in sorted(wanted, key=lambda pair: pair[0], reverse=True)][:limit]
 
-    async def figures(self, since: datetime) -> WindowFigures:
+    async def figures(self, since: datetime, *, measured_until: datetime) -> WindowFigures:
         """See `RecordStore`."""
         ended = [record for record in self.records.values() if record.ended_at is not None and record.ended_at >= since]
         delivered = [record for record in ended if record.outcome is Outcome.DELIVERED]
+        through = [record for record in ended if record.ended_at is not None and record.ended_at < measured_until]
         won = Counter(record.channel for record in delivered if record.channel is not None)
         polled = sorted(record.attempts for record in delivered if record.channel is Channel.POLLING)
         return WindowFigures(
@@ -126,7 +127,7 @@ class MemoryRecordStore:
             latency_s={channel: _quantiles(delivered, channel) for channel in won},
             polling_attempts_mean=sum(polled) / len(polled) if polled else None,
             polling_attempts_p95=polled[_rank(0.95, len(polled))] if polled else None,
-            measured={channel: _measured(ended, channel) for channel in (Channel.SSE, Channel.POLLING)},
+            measured={channel: _measured(through, channel) for channel in (Channel.SSE, Channel.POLLING)},
         )
 
     async def render_observations(self, since: datetime, *, limit: int) -> list[RenderObservation]:

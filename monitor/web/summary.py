@@ -12,6 +12,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from monitor.delivery.model import Channel, ChannelResult, Outcome
+from monitor.delivery.race import MAX_LINGER_S
 from monitor.render_times import Interval, estimate_render_times
 from monitor.settings import Scope
 from monitor.statistics import ratio, wilson_interval
@@ -51,8 +52,10 @@ def parse_window(text: str) -> timedelta:
 
 async def summarize(context: Context, window: timedelta) -> dict[str, Any]:
     """The summary as JSON; `objective` is the strictest of the providers'."""
-    since = context.clock.now() - window
-    figures = await context.store.figures(since)
+    now = context.clock.now()
+    since = now - window
+    measuring = timedelta(seconds=min(MAX_LINGER_S, context.longest_window_s))
+    figures = await context.store.figures(since, measured_until=now - measuring)
     observations = await context.store.render_observations(since, limit=MAX_RENDER_OBSERVATIONS)
     good = figures.outcomes.get(Outcome.DELIVERED, 0)
     total = good + figures.outcomes.get(Outcome.EXPIRED, 0)
@@ -63,7 +66,7 @@ async def summarize(context: Context, window: timedelta) -> dict[str, Any]:
             "good": good,
             "total": total,
             "ratio": ratio(good, total),
-            "interval": wilson_interval(good, total),
+            "interval": _rounded(wilson_interval(good, total)),
         },
         "outcomes": {outcome.value: figures.outcomes.get(outcome, 0) for outcome in Outcome},
         "channels": {
@@ -85,9 +88,13 @@ def _channel(figures: WindowFigures, channel: Channel, good: int) -> dict[str, A
     return {
         "won": won,
         "share": ratio(won, good),
-        "success": {"ratio": ratio(good_alone, n), "interval": wilson_interval(good_alone, n), "n": n},
+        "success": {"ratio": ratio(good_alone, n), "interval": _rounded(wilson_interval(good_alone, n)), "n": n},
         "latency_seconds": _quantiles(figures.latency_s.get(channel)),
     }
+
+
+def _rounded(interval: tuple[float, float] | None) -> list[float] | None:
+    return None if interval is None else [round(end, 6) for end in interval]
 
 
 def _render_times(observations: Sequence[RenderObservation]) -> list[dict[str, Any]]:

@@ -173,7 +173,7 @@ async def test_figures_are_those_of_a_simple_count(store: RecordStore) -> None:
     kept = [await _ended(store, _record(number), _random_ending(rng, number)) for number in range(120)]
     since = NOW + timedelta(seconds=60)
     within = [record for record in kept if record.ended_at is not None and record.ended_at >= since]
-    figures = await store.figures(since)
+    figures = await store.figures(since, measured_until=NOW)
     assert dict(figures.outcomes) == Counter(record.outcome for record in within)
     delivered = [record for record in within if record.outcome is Outcome.DELIVERED]
     assert dict(figures.won) == Counter(record.channel for record in delivered)
@@ -196,7 +196,7 @@ def _random_ending(rng: random.Random, number: int) -> Ending:
 
 
 async def test_figures_of_nothing_are_empty(store: RecordStore) -> None:
-    figures = await store.figures(NOW)
+    figures = await store.figures(NOW, measured_until=NOW)
     assert (dict(figures.outcomes), dict(figures.won), dict(figures.latency_s)) == ({}, {}, {})
     assert (figures.polling_attempts_mean, figures.polling_attempts_p95) == (None, None)
 
@@ -292,7 +292,9 @@ async def test_figures_count_the_channels_that_were_measured(store: RecordStore)
     await _ended(store, _record(10), _ending())
     old = await _ended(store, _record(11), _ending(ended_at=NOW - timedelta(hours=1)))
     await store.note(old.id, Findings(measurement=results[0]), LATER)
-    measured = (await store.figures(NOW)).measured
+    young = await _ended(store, _record(12), _ending(ended_at=NOW + timedelta(seconds=40)))
+    await store.note(young.id, Findings(measurement=results[0]), LATER)
+    measured = (await store.figures(NOW, measured_until=NOW + timedelta(seconds=40))).measured
     assert measured[Channel.SSE] == {ChannelResult.WON: 2, ChannelResult.MISSED: 1}
     assert measured[Channel.POLLING] == {
         ChannelResult.CONFIRMED: 1,
