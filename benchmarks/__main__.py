@@ -36,7 +36,7 @@ def _page(figures: list[Figure]) -> str:
 async def _measure() -> list[Figure]:
     return [
         *await measure_processor_time(generations=2_000, concurrency=100),
-        *await measure_latency(generations=2_000, in_flight=200),
+        *await measure_latency(generations=600, in_flight=200),
         *await measure_memory(generations=5_000),
     ]
 

@@ -11,7 +11,7 @@ import aiohttp
 import orjson
 import psutil
 
-from benchmarks.peers import PACE_PER_S, RAMP_PER_S, TOKEN, arrivals_s
+from benchmarks.peers import RAMP_PER_S, TOKEN, arrivals_s
 from monitor.cli.loop import run
 
 _WARM_UP = 100
@@ -47,7 +47,7 @@ class _Bare:
                         return
 
 
-async def _main(url: str, generations: int, concurrency: int, mode: str) -> dict[str, Any]:
+async def _main(url: str, generations: int, concurrency: int, mode: str, per_s: float) -> dict[str, Any]:
     connector = aiohttp.TCPConnector(limit=0)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     timeout = aiohttp.ClientTimeout(total=None)
@@ -58,7 +58,7 @@ async def _main(url: str, generations: int, concurrency: int, mode: str) -> dict
         await _run(bare, _WARM_UP, concurrency)
         bare.known_at_s.clear()
         before_s = time.process_time()
-        await _run(bare, generations, concurrency, PACE_PER_S)
+        await _run(bare, generations, concurrency, per_s)
         return {"cpu_s": time.process_time() - before_s, "known_at_s": bare.known_at_s}
 
 
@@ -85,4 +85,6 @@ async def _memory(bare: _Bare, generations: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(run(_main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))))
+    sys.stdout.write(
+        json.dumps(run(_main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], float(sys.argv[5]))))
+    )

@@ -14,7 +14,17 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
-from benchmarks.peers import PACE_PER_S, RAMP_PER_S, Peer, arrivals_s, bare_client, completed_at_s, provider, service
+from benchmarks.peers import (
+    PACE_PER_S,
+    RAMP_PER_S,
+    RENDER_S,
+    Peer,
+    arrivals_s,
+    bare_client,
+    completed_at_s,
+    provider,
+    service,
+)
 
 FIXED: Final[dict[str, Any]] = {"check_on_open": False, "early_fallback": False}
 PATIENT: Final[dict[str, Any]] = {"grace": 200, "window": 300, "check_on_open": False, "early_fallback": False}
@@ -46,17 +56,18 @@ async def measure_processor_time(generations: int, concurrency: int) -> list[Fig
                 before_s = ours.cpu_s()
                 await _generate(http, ours.url, generations, concurrency, per_s=PACE_PER_S)
                 ours_ms = (ours.cpu_s() - before_s) / generations * 1000
-        bare = await bare_client(simulator.url, generations, concurrency, report_memory=False)
+        bare = await bare_client(simulator.url, generations, concurrency)
     bare_ms = bare["cpu_s"] / generations * 1000
     return [Figure("processor time for a generation", ours_ms, bare_ms, "ms", 2.0)]
 
 
 async def measure_latency(generations: int, in_flight: int) -> list[Figure]:
     """From the provider's completion until the asset is known, with and without scrapes."""
-    async with provider(2.0) as simulator:
-        ours_ms = await _latencies(simulator, generations, in_flight, is_scraped=False)
-        scraped_ms = await _latencies(simulator, generations, in_flight, is_scraped=True)
-        bare = await bare_client(simulator.url, generations, in_flight, report_memory=False)
+    per_s = in_flight / RENDER_S
+    async with provider(RENDER_S) as simulator:
+        ours_ms = await _latencies(simulator, generations, in_flight, per_s, is_scraped=False)
+        scraped_ms = await _latencies(simulator, generations, in_flight, per_s, is_scraped=True)
+        bare = await bare_client(simulator.url, generations, in_flight, per_s=per_s)
         bare_ms = await _added(simulator.url, bare["known_at_s"])
     return [
         Figure("added latency, median", statistics.median(ours_ms), statistics.median(bare_ms), "ms", 1.3),
@@ -97,12 +108,14 @@ async def _until_delivered(http: aiohttp.ClientSession, url: str, generations: i
         await asyncio.sleep(1)
 
 
-async def _latencies(simulator: Peer, generations: int, in_flight: int, *, is_scraped: bool) -> list[float]:
+async def _latencies(
+    simulator: Peer, generations: int, in_flight: int, per_s: float, *, is_scraped: bool
+) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         async with _serving(simulator, FIXED, folder) as (ours, http):
             await _generate(http, ours.url, _WARM_UP, in_flight)
             scraping = asyncio.create_task(_scrape_on(http, ours.url)) if is_scraped else None
-            await _generate(http, ours.url, generations, in_flight, per_s=PACE_PER_S)
+            await _generate(http, ours.url, generations, in_flight, per_s=per_s)
             if scraping is not None:
                 scraping.cancel()
         known_at_s = json.loads((Path(folder) / "notes.json").read_text("utf-8"))

@@ -21,6 +21,8 @@ RAMP_PER_S: Final = 200.0
 """A stream that stands after its event was published waits for a poll, so thousands are begun at a bearable pace."""
 PACE_PER_S: Final = 100.0
 """The same arrivals for both: a burst would let the bare client do a hundred things in one turn of its loop."""
+RENDER_S: Final = 10.0
+"""Where latency is measured: renders take seconds to minutes, and it decides how much arrives while many are in flight."""
 _START_S: Final = 30.0
 
 
@@ -113,9 +115,11 @@ async def _drain(stream: asyncio.StreamReader) -> None:
         pass
 
 
-async def bare_client(provider_url: str, generations: int, concurrency: int, *, report_memory: bool) -> dict[str, Any]:
+async def bare_client(
+    provider_url: str, generations: int, concurrency: int, *, report_memory: bool = False, per_s: float = PACE_PER_S
+) -> dict[str, Any]:
     """What a bare aiohttp client needs for the same calls, in a process of its own."""
-    arguments = (provider_url, str(generations), str(concurrency), "memory" if report_memory else "speed")
+    arguments = (provider_url, str(generations), str(concurrency), "memory" if report_memory else "speed", str(per_s))
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.bare", *arguments, stdout=asyncio.subprocess.PIPE
     )

@@ -23,6 +23,7 @@ from monitor.providers.superduper_models import (
 )
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_READ: Final = ("file", "render_result", "render_progress", "task")
 _TASK_FAILED: Final = "a task of the job ended in error"
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -70,22 +71,27 @@ def parse_project(body: bytes, handle: Handle, base_url: str, status: int) -> Si
 def parse_event(data: str, handle: Handle, base_url: str) -> StreamItem:
     """What one message on our channel means. Never raises: what is not understood is `Malformed`."""
     try:
-        event = Event.model_validate(orjson.loads(data))
-        match event.type:
-            case "file" | "render_result":
-                return _file_event(FileRead.model_validate(event.object), handle, base_url)
-            case "render_progress":
-                return _progress_event(RenderProgress.model_validate(event.object), handle)
-            case "task":
-                return _task_event(TaskRead.model_validate(event.object), handle)
-            case "data" if handle.flow is Flow.PROJECT:
-                return _data_event(DataRead.model_validate(event.object), handle, base_url)
-            case _:
-                return Foreign()
+        match orjson.loads(data):
+            case {"type": "file" | "render_result", "object": dict(said)}:
+                return _file_event(FileRead.model_validate(said), handle, base_url)
+            case {"type": "render_progress", "object": dict(said)}:
+                return _progress_event(RenderProgress.model_validate(said), handle)
+            case {"type": "task", "object": dict(said)}:
+                return _task_event(TaskRead.model_validate(said), handle)
+            case {"type": "data", "object": dict(said)} if handle.flow is Flow.PROJECT:
+                return _data_event(DataRead.model_validate(said), handle, base_url)
+            case other:
+                return _other_event(Event.model_validate(other), handle)
     except orjson.JSONDecodeError:
         return Malformed("not JSON")
     except ValidationError as error:
         return Malformed(explain(error))
+
+
+def _other_event(event: Event, handle: Handle) -> StreamItem:
+    """One that is not ours to read, or should have had an object."""
+    is_read = event.type in _READ or (event.type == "data" and handle.flow is Flow.PROJECT)
+    return Malformed(f"object: a {event.type} event has none") if is_read else Foreign()
 
 
 def _file_event(file: FileRead, handle: Handle, base_url: str) -> StreamItem:

@@ -5,9 +5,10 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
 from monitor.delivery.model import Kind
-from monitor.providers.asset_url import MAX_URL_CHARS, usable_url
+from monitor.providers.asset_url import _PLAINLY_FINE, MAX_URL_CHARS, usable_url
 
 BASE = "https://editor.example/"
 CDN = "https://cdn.example/generated/image/2026/1/31/abc"
@@ -98,3 +99,13 @@ def test_whatever_is_usable_can_be_fetched_from_the_web(url: str) -> None:
         assert parts.scheme in ("http", "https")
         assert parts.netloc
         assert usable.isprintable()
+
+
+@given(st.from_regex(_PLAINLY_FINE, fullmatch=True))
+def test_what_needs_no_closer_look_is_a_url_with_a_host(url: str) -> None:
+    parsed = URL(url)
+    assert parsed.scheme in ("http", "https")
+    assert parsed.host
+    if "\\" not in url:
+        assert usable_url(url, Kind.IMAGE, Kind.IMAGE, "http://provider.test/") == url
+    assert usable_url(url, Kind.VIDEO, Kind.IMAGE, "http://provider.test/") is None
