@@ -22,7 +22,7 @@ RAMP_PER_S: Final = 200.0
 PACE_PER_S: Final = 100.0
 """The same arrivals for both: a burst would let the bare client do a hundred things in one turn of its loop."""
 RENDER_S: Final = 10.0
-"""Where latency is measured: renders take seconds to minutes, and it decides how much arrives while many are in flight."""
+"""Where latency is measured. Renders take seconds to minutes; how long decides how much arrives beside."""
 _START_S: Final = 30.0
 
 
