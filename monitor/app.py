@@ -19,12 +19,13 @@ from monitor.providers.asset_check import AssetChecker
 from monitor.providers.http import open_provider_http
 from monitor.providers.superduper import SuperDuperProvider
 from monitor.reconciler import Reconciler
+from monitor.reports import ReportIntake
 from monitor.runner import Lane, Runner
 from monitor.settings import ProviderSettings, Settings
 from monitor.store.sql import SqlRecordStore, open_sql_store
 from monitor.store.tenancy import hold_instance
 from monitor.telemetry.setup import Telemetry, build_telemetry
-from monitor.web import api, operations, pages, pass_through, summary
+from monitor.web import api, operations, pages, pass_through, reports, summary
 from monitor.web.access import AccessControl
 from monitor.web.context import CONTEXT, Context
 from monitor.web.problems import problem_middleware
@@ -50,7 +51,8 @@ def build_app(
     service = _Service(settings, clock or Clock(), build_telemetry(settings, registry, observers))
     app.cleanup_ctx.append(service.run)
     app.on_shutdown.append(service.close_doors)
-    for room in (api, summary, operations, pass_through, pages):
+    app.on_response_prepare.append(reports.allow_origin)
+    for room in (api, reports, summary, operations, pass_through, pages):
         app.add_routes(room.routes)
     return app
 
@@ -77,7 +79,9 @@ class _Service:
             stack.push_async_callback(aftermath.stop)
             runner = self._build_runner(providers, store, aftermath)
             stack.push_async_callback(runner.stop, grace_s * 2 / 3)
-            app[CONTEXT] = self._context(runner, store, providers)
+            intake = self._build_intake(store)
+            stack.push_async_callback(intake.stop, grace_s / 10)  # its callers were waited for
+            app[CONTEXT] = self._context(runner, intake, store, providers)
             if resumed := await runner.resume():
                 _logger.info("took up generations of the last run", generations=resumed)
             if resumed := await reconciler.resume():
@@ -134,7 +138,19 @@ class _Service:
             max_in_flight=settings.server.max_in_flight,
         )
 
-    def _context(self, runner: Runner, store: SqlRecordStore, providers: dict[str, SuperDuperProvider]) -> Context:
+    def _build_intake(self, store: SqlRecordStore) -> ReportIntake:
+        return ReportIntake(
+            store=store,
+            observer=self._telemetry.observer,
+            traces=self._telemetry.traces,
+            clock=self._clock,
+            instance=self._settings.server.instance,
+            max_per_minute=self._settings.reports.max_per_minute,
+        )
+
+    def _context(
+        self, runner: Runner, intake: ReportIntake, store: SqlRecordStore, providers: dict[str, SuperDuperProvider]
+    ) -> Context:
         def before_scrape() -> None:
             self._telemetry.note_store(store.waiting, store.failures)
 
@@ -142,6 +158,7 @@ class _Service:
             settings=self._settings,
             access=AccessControl(self._settings.tokens),
             runner=runner,
+            reports=intake,
             store=store,
             clock=self._clock,
             longest_window_s=max(policy.window_s for policy in self._policies()),

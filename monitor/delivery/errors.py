@@ -5,7 +5,7 @@ MonitorError
 ├── ChannelError         one call to a provider did not work
 ├── GenerationRejected   the provider took no job, or may have and we will not ask twice
 ├── StoreUnavailable     records cannot be read or written now
-├── Overloaded           the limit of generations in flight is reached
+├── Overloaded           a limit of what is taken on is reached
 ├── IdempotencyConflict  one key, two different requests
 └── ShuttingDown         no new work is accepted
 """
@@ -73,10 +73,10 @@ class StoreUnavailable(MonitorError):
 
 
 class Overloaded(MonitorError):
-    """The limit of generations in flight is reached; one may be free after `retry_after_s`."""
+    """A limit of what is taken on is reached; there may be room after `retry_after_s`."""
 
-    def __init__(self, limit: int, retry_after_s: int) -> None:
-        super().__init__(f"{limit} generations are in flight, which is the limit; try again in {retry_after_s} s")
+    def __init__(self, limit: int, retry_after_s: int, what: str = "generations are in flight") -> None:
+        super().__init__(f"{limit} {what}, which is the limit; try again in {retry_after_s} s")
         self.limit = limit
         self.retry_after_s = retry_after_s
 

@@ -24,6 +24,7 @@ _SECTIONS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("[store]", model.StoreSettings),
     ("[tracing]", model.TracingSettings),
     ("[logging]", model.LoggingSettings),
+    ("[reports]", model.ReportsSettings),
     ("[[tokens]]", model.TokenSettings),
     ("[[providers]]", model.ProviderSettings),
     ("[policies.NAME]", model.PolicySettings),

@@ -16,6 +16,7 @@ from monitor.settings.model import (
     LoggingSettings,
     PolicySettings,
     ProviderSettings,
+    ReportsSettings,
     ServerSettings,
     Settings,
     StoreSettings,
@@ -32,6 +33,7 @@ _SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
     "store": StoreSettings,
     "tracing": TracingSettings,
     "logging": LoggingSettings,
+    "reports": ReportsSettings,
     "tokens": TokenSettings,
     "policies": PolicySettings,
     "providers": ProviderSettings,
@@ -125,7 +127,8 @@ def _problem(item: Any) -> str:
     if loc == ("providers",) and kind in ("missing", "too_short"):
         return _NO_PROVIDERS
     if kind == "tuple_type":
-        return f"{key}: must be a list ([[{key}]] in the file, {_PREFIX}{key.upper()}='[{{…}}]' as a variable)"
+        how = f" ([[{key}]] in the file, {_PREFIX}{key.upper()}='[{{…}}]' as a variable)" if len(loc) == 1 else ""
+        return f"{key}: must be a list{how}"
     message = str(item["msg"]).removeprefix("Value error, ")
     return f"{key}: {message}" + (f"; found {item['input']!r}" if _may_be_told(loc, item["input"]) else "")
 

@@ -35,6 +35,19 @@ def _check_base_url(url: str) -> str:
     return url.rstrip("/").removesuffix("/api/v1")
 
 
+def _check_origin(origin: str) -> str:
+    """As a browser writes it in the header `Origin`: no path, no default port, lower case (RFC 6454, section 6.2)."""
+    if origin == "*":
+        return origin
+    parts = urlsplit(origin.lower().removesuffix("/"))
+    scheme, host, port = parts.scheme, parts.hostname, parts.port
+    rest = (parts.path, parts.query, parts.fragment, parts.username)
+    if scheme not in ("http", "https") or not host or not host.isascii() or "*" in host or any(rest):
+        raise ValueError('an origin looks like https://app.example or http://localhost:3000; "*" stands for all')
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{host}" + ("" if port in (None, {"http": 80, "https": 443}[scheme]) else f":{port}")
+
+
 def _check_store_url(url: str) -> str:
     scheme, _, rest = url.partition("://")
     if scheme not in ("sqlite", "postgresql") or not rest:
@@ -44,6 +57,7 @@ def _check_store_url(url: str) -> str:
 
 Name = Annotated[str, AfterValidator(check_name)]
 BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
+Origin = Annotated[str, AfterValidator(_check_origin)]
 StoreUrl = Annotated[str, AfterValidator(_check_store_url)]
 
 
@@ -97,6 +111,16 @@ class LoggingSettings(_Section):
 
     format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal, else json")
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level written")
+
+
+class ReportsSettings(_Section):
+    """What applications may report of deliveries that they saw themselves. See docs/reports.md."""
+
+    allowed_origins: tuple[Origin, ...] = Field(
+        (), description='whose pages may report, as ["https://app.example"]; ["*"]: those of all'
+    )
+    max_body_bytes: int = Field(262_144, ge=1_024, le=16_777_216, description="largest body of reports")
+    max_per_minute: int = Field(6_000, ge=1, le=10_000_000, description="reports with one token in a minute before 429")
 
 
 class TokenSettings(_Section):
@@ -184,6 +208,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     tracing: TracingSettings = TracingSettings()
     logging: LoggingSettings = LoggingSettings()
+    reports: ReportsSettings = ReportsSettings()
     tokens: tuple[TokenSettings, ...] = ()
     policies: Mapping[Name, PolicySettings] = {}
     providers: tuple[ProviderSettings, ...] = Field(min_length=1)

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
@@ -17,8 +17,11 @@ from aiohttp import web
 from monitor.settings import Scope, TokenSettings
 from monitor.web.problems import Problem
 
+ANY_ORIGIN: Final = "*"
 TOKEN_PREFIX: Final = "gm_"  # noqa: S105 - a prefix, so that a leaked token is recognised
 _REALM: Final = "generation-monitor"
+_BASIC: Final = f'Basic realm="{_REALM}", charset="UTF-8"'
+_BEARER: Final = f'Bearer realm="{_REALM}"'
 
 
 def new_token() -> str:
@@ -51,7 +54,9 @@ class AccessControl:
     def admit(self, request: web.Request, scope: Scope) -> Caller:
         """The caller, if it may do what `scope` says. Raises Problem 401 or 403."""
         if not self._tokens:
-            _check_local(request)
+            _check_host(request)
+            if request.method not in ("GET", "HEAD"):
+                _check_origin(request, (), "without tokens, pages of other origins may not change anything")
             return _LOCAL
         caller = self._find(_presented(request))
         if scope not in caller.scopes and Scope.ADMIN not in caller.scopes:
@@ -64,7 +69,28 @@ class AccessControl:
             )
         return caller
 
-    def _find(self, token: str) -> Caller:
+    def admit_report(self, request: web.Request, token: str | None, allowed_origins: Collection[str]) -> Caller:
+        """The caller, if it may report; pages of `allowed_origins` may, too. Raises Problem 401 or 403.
+
+        `token` is what the body holds: a beacon has no headers. Everybody who sees the page can read it there, so it
+        counts only when it can do nothing but report.
+        """
+        refusal = f"pages of {request.headers.get('Origin', '')[:100]!r} may not report; see reports.allowed_origins"
+        _check_origin(request, allowed_origins, refusal)
+        if not self._tokens:
+            _check_host(request)
+            return _LOCAL
+        if request.headers.get("Authorization", "").lower().startswith("bearer "):
+            return self.admit(request, Scope.REPORT)
+        if token is None:
+            raise _unauthorized("send a token: Authorization: Bearer <token>, or in the body, as token", _BEARER)
+        caller = self._find(token, _BEARER)
+        if caller.scopes != {Scope.REPORT}:
+            detail = f"token {caller.name!r} can do more than report, so it must not be in a body, that is in a page"
+            raise Problem(HTTPStatus.FORBIDDEN, detail)
+        return caller
+
+    def _find(self, token: str, challenge: str | None = None) -> Caller:
         """Every token is compared, each in constant time, so that time tells nothing."""
         digest = hash_token(token)
         found: Caller | None = None
@@ -72,7 +98,7 @@ class AccessControl:
             if hmac.compare_digest(sha256, digest):
                 found = caller
         if found is None:
-            raise _unauthorized("the token is not known")
+            raise _unauthorized("the token is not known", challenge)
         return found
 
 
@@ -89,13 +115,13 @@ def _presented(request: web.Request) -> str:
     raise _unauthorized("send a token: Authorization: Bearer <token> (or, to read in a browser, as the password)")
 
 
-def _unauthorized(detail: str) -> Problem:
-    challenge = f'Basic realm="{_REALM}", charset="UTF-8"'
-    return Problem(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": challenge})
+def _unauthorized(detail: str, challenge: str | None = None) -> Problem:
+    """Browsers ask a person for the password where the challenge is Basic; no report is worth that."""
+    return Problem(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": challenge or _BASIC})
 
 
-def _check_local(request: web.Request) -> None:
-    """Refuse pages of other sites whose name was made to point here (DNS rebinding), and their scripts."""
+def _check_host(request: web.Request) -> None:
+    """Refuse names of other sites that were made to point here (DNS rebinding)."""
     try:
         host = request.url.host or ""
     except ValueError:  # a port that cannot be, or bytes that are no name
@@ -103,9 +129,14 @@ def _check_local(request: web.Request) -> None:
     if not _is_loopback(host):
         detail = f"without tokens only loopback names are served; the Host header says {host!r}"
         raise Problem(HTTPStatus.FORBIDDEN, detail)
+
+
+def _check_origin(request: web.Request, allowed: Collection[str], refusal: str) -> None:
+    """Refuse the scripts of other sites' pages. What is no browser sends no `Origin`."""
     origin = request.headers.get("Origin")
-    if origin is not None and request.method not in ("GET", "HEAD") and origin != f"{request.scheme}://{request.host}":
-        raise Problem(HTTPStatus.FORBIDDEN, "without tokens, pages of other origins may not change anything")
+    if origin is None or origin in allowed or ANY_ORIGIN in allowed or origin == f"{request.scheme}://{request.host}":
+        return
+    raise Problem(HTTPStatus.FORBIDDEN, refusal)
 
 
 @lru_cache(1_000)

@@ -8,6 +8,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from monitor.delivery.clock import Clock
+from monitor.reports import ReportIntake
 from monitor.runner import Runner
 from monitor.settings import Settings
 from monitor.store.port import RecordStore
@@ -27,6 +28,7 @@ class Context:
     settings: Settings
     access: AccessControl
     runner: Runner
+    reports: ReportIntake
     store: RecordStore
     clock: Clock
     registry: CollectorRegistry

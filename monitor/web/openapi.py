@@ -7,7 +7,9 @@ from pydantic import TypeAdapter
 
 import monitor
 from monitor.delivery.model import AssetResult, Channel, ChannelResult, Flow, Kind, Origin, Outcome, Reason, State
+from monitor.reports import Receipt
 from monitor.web.bodies import GenerationBody, ListQuery
+from monitor.web.report_bodies import MAX_REPORTS, ReportBody
 
 _ID: Final = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
 _INSTANT: Final = {"type": ["string", "null"], "format": "date-time"}
@@ -26,10 +28,17 @@ def build_openapi() -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "security": [{"token": []}, {}],
-        "paths": _generation_paths() | _reading_paths() | _operations_paths(),
+        "paths": _generation_paths() | _report_paths() | _reading_paths() | _operations_paths(),
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {"GenerationBody": _schema(GenerationBody), "Generation": _generation(), "Problem": _problem()},
+            "schemas": {
+                "GenerationBody": _schema(GenerationBody),
+                "Generation": _generation(),
+                "ReportBody": _schema(ReportBody),
+                "ReportsBody": _reports_body(),
+                "Receipts": _receipts(),
+                "Problem": _problem(),
+            },
         },
     }
 
@@ -71,6 +80,27 @@ def _generation_paths() -> dict[str, Any]:
                 "followGeneration", "Its timeline as Server-Sent Events", _text("text/event-stream"), 404
             ),
         },
+    }
+
+
+def _report_paths() -> dict[str, Any]:
+    body = _content("ReportsBody")["application/json"]
+    post = {
+        "summary": "Report deliveries that the application saw itself",
+        "description": "Scope `report`. Each counts once, by its id; one that is wrong does not hold up the others.",
+        "operationId": "takeReports",
+        "requestBody": {"required": True, "content": {"application/json": body, "text/plain": body}},
+        "responses": {"200": _json("what became of each; at least one stands", "Receipts")}
+        | _problems(400, 401, 403, 413, 415, 422, 429, 503),
+    }
+    preflight = {"operationId": "preflightReports", "summary": "Whether a page of this origin may report (CORS)"}
+    return {
+        "/v1/reports": {
+            "post": post,
+            "options": {**preflight, "responses": {"204": {"description": "it may"}} | _problems(403)},
+        },
+        "/static/report.js": {"get": _operation("readModule", "The browser module", _text("text/javascript"))},
+        "/static/report.d.ts": {"get": _operation("readTypes", "Its types", _text("text/plain"))},
     }
 
 
@@ -180,6 +210,29 @@ def _generation() -> dict[str, Any]:
         "late": {"type": ["object", "null"], "properties": late, "required": list(late)},
         "timeline": {"type": "array", "items": {"type": "object"}},
     }  # fmt: skip
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _reports_body() -> dict[str, Any]:
+    report = {"$ref": "#/components/schemas/ReportBody"}
+    several = {"type": "array", "items": report, "minItems": 1, "maxItems": MAX_REPORTS}
+    token = {"type": "string", "description": "for pages, instead of a header; scope `report` and no other"}
+    sent_at = {"type": "string", "format": "date-time", "description": "the application's clock when it sends"}
+    properties = {"token": token, "sent_at": sent_at, "reports": several}
+    envelope = {"type": "object", "properties": properties, "required": ["reports"], "additionalProperties": False}
+    return {"oneOf": [report, several, envelope]}
+
+
+def _receipts() -> dict[str, Any]:
+    results = (*map(str, Receipt), "refused")
+    errors = {"type": "array", "items": {"type": "object"}, "description": "of one that was refused"}
+    receipt = {
+        "index": {"type": "integer"}, "id": {"type": ["string", "null"]}, "result": {"enum": list(results)},
+        "generation": {"type": "string", "description": "the id under which it can be read"}, "errors": errors,
+    }  # fmt: skip
+    item = {"type": "object", "properties": receipt, "required": ["index", "id", "result"]}
+    counts = {result: {"type": "integer"} for result in results}
+    properties = {**counts, "reports": {"type": "array", "items": item}}
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 

@@ -217,6 +217,20 @@ class TestSecrets:
         assert caught.value.__cause__ is None
 
 
+def test_origins_are_kept_as_browsers_write_them() -> None:
+    written = ["https://App.Example/", "http://localhost:80", "https://x:8443", "http://[::1]:3000", "*"]
+    kept = ("https://app.example", "http://localhost", "https://x:8443", "http://[::1]:3000", "*")
+    assert load(reports={"allowed_origins": written}).reports.allowed_origins == kept
+
+
+@pytest.mark.parametrize(
+    "origin", ["null", "https://*.example", "https://u@a", "ftp://a", "https://a?b", "https://ä", ""]
+)
+def test_what_is_no_origin_is_a_problem(origin: str) -> None:
+    (problem,) = problems_of(reports={"allowed_origins": [origin]})
+    assert problem.startswith("reports.allowed_origins.0: an origin looks like")
+
+
 class TestProblems:
     @pytest.mark.parametrize(
         ("values", "problem"),
@@ -243,8 +257,8 @@ class TestProblems:
             ),
             (
                 {"nonsense": 1},
-                "nonsense: there is no such key; allowed here: server, store, tracing, logging, tokens, "
-                "policies, providers",
+                "nonsense: there is no such key; allowed here: server, store, tracing, logging, reports, "
+                "tokens, policies, providers",
             ),
             ({"store": {"url": "mysql://h/d"}}, "store.url: url must begin with sqlite:/// or postgresql://"),
             ({"store": {"url": "sqlite"}}, "store.url: url must begin with sqlite:/// or postgresql://"),
@@ -271,6 +285,12 @@ class TestProblems:
                 "policies.Q Q.[key]: a name has 1 to 40 of a-z, 0-9, '_' and '-', and begins with a letter; "
                 "found 'Q Q'",
             ),
+            (
+                {"reports": {"allowed_origins": ["https://app.example/page"]}},
+                "reports.allowed_origins.0: an origin looks like https://app.example or http://localhost:3000; "
+                "\"*\" stands for all; found 'https://app.example/page'",
+            ),
+            ({"reports": {"allowed_origins": "https://app.example"}}, "reports.allowed_origins: must be a list"),
             ({"policies": {"q": {"interval": 0}}}, "policies.q.interval: Input should be greater than 0; found 0"),
             (
                 {"policies": {"q": {"grase": 1}}},
@@ -340,7 +360,7 @@ class TestProblems:
                 "MONITOR_SERVR__PORT",
                 "1",
                 "MONITOR_SERVR__PORT: there is no section 'servr'; there are: server, store, tracing, logging, "
-                "tokens, policies, providers",
+                "reports, tokens, policies, providers",
             ),
             (
                 "MONITOR_SERVER__PROT",
