@@ -1,38 +1,33 @@
 """The command line: one command a file. Words for people go to stdout, trouble to stderr, exit codes to scripts."""
 
+import os
 import sys
+from typing import Final
 
-import typer
-
-from monitor.cli.check import check
-from monitor.cli.demo import demo
-from monitor.cli.generate import generate
-from monitor.cli.output import fail
-from monitor.cli.serve import serve
-from monitor.cli.simulate import simulate_provider
-from monitor.cli.token import token
-from monitor.cli.version import version
-from monitor.delivery.errors import MonitorError, SettingsInvalid
-
-app = typer.Typer(
-    help="Runs AI generations over SSE first and polling second, and proves which channel delivered.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for command in (serve, demo, generate, check, token, version):
-    app.command()(command)
-app.command("simulate-provider")(simulate_provider)
+_STANDARD: Final = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+_CTRL_C: Final = 130
 
 
 def main() -> None:
-    """Run the command line. What is the user's to mend is told in words, without a traceback."""
+    """Run the command line. Ctrl-C ends it quietly, even while it is still being imported."""
     try:
-        app()
-    except SettingsInvalid as error:
-        for problem in error.problems:
-            fail(problem)
-        sys.exit(2)
-    except (MonitorError, OSError) as error:
-        fail(str(error))
-        sys.exit(1)
+        _open_standard_streams()
+        from monitor.cli.commands import run_command
+
+        run_command()
+    except KeyboardInterrupt:
+        sys.exit(_CTRL_C)
+
+
+def _open_standard_streams() -> None:
+    """Have something open as 0, 1 and 2, and write what the terminal's encoding lacks as an escape.
+
+    Where one was closed (`>&-`), the next socket would take its number, and be sent what is printed.
+    """
+    for number, (name, mode) in enumerate(_STANDARD):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest number that is free: this one
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - for good
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import nullcontext
 from typing import Annotated, Any, Final
 
+import aiohttp
 import orjson
 import typer
 from rich.live import Live
@@ -23,6 +24,8 @@ EXIT_CODES: Final = {
     Outcome.CANCELLED: 6,
 }
 """What the outcome is for a script; 1 is trouble with the service, 2 wrong usage, 130 Ctrl-C."""
+CANCEL_S: Final = 5.0
+"""How long after Ctrl-C the service is given to cancel the generation."""
 
 
 def generate(
@@ -40,7 +43,7 @@ def generate(
     1 trouble with the service, 2 wrong usage. The token, if the service wants one, comes from MONITOR_TOKEN.
     """
     body = {"prompt": prompt, "provider": provider, "model": model, "kind": kind, "flow": flow}
-    generation = run(_generate(url, {key: value for key, value in body.items() if value}, as_json=as_json))
+    generation = run(_generate(url, {key: value for key, value in body.items() if value is not None}, as_json=as_json))
     if as_json:
         out.out(orjson.dumps(generation, option=orjson.OPT_INDENT_2).decode(), highlight=False)
     else:
@@ -50,13 +53,25 @@ def generate(
 
 async def _generate(url: str, body: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
     async with open_service(url) as service:
-        generation = await service.create(body)
+        creating = asyncio.create_task(service.create(body))
         try:
-            return await _watch(service, generation, is_quiet=as_json)
+            return await _watch(service, await asyncio.shield(creating), is_quiet=as_json)
         except asyncio.CancelledError:
-            await service.cancel(generation["id"])
-            err.print("cancelled")
+            await _cancel(service, creating)
             raise
+
+
+async def _cancel(service: ServiceClient, creating: asyncio.Task[dict[str, Any]]) -> None:
+    """Cancel what was asked for, also when the answer that tells its id is still to come."""
+    try:
+        async with asyncio.timeout(CANCEL_S):
+            await service.cancel((await creating)["id"])
+    except ServiceFailed as error:
+        err.print(f"[red]not cancelled:[/] {escape(str(error))}")
+    except (aiohttp.ClientError, TimeoutError):
+        err.print("[red]not cancelled:[/] the service does not answer; the generation may go on")
+    else:
+        err.print("cancelled")
 
 
 async def _watch(service: ServiceClient, generation: dict[str, Any], *, is_quiet: bool) -> dict[str, Any]:
