@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
+import structlog
 import typer
 from aiohttp import web
 
@@ -12,10 +13,16 @@ from monitor.cli.loop import favour_the_event_loop, run, until_told_to_stop
 from monitor.cli.output import err
 from monitor.settings import Settings, load_settings
 from monitor.telemetry.logs import configure_logging
+from monitor.telemetry.stderr import stderr_in_background
 
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="Settings file; default: $MONITOR_CONFIG, else ./monitor.toml.")
+    Path | None,
+    typer.Option(
+        "--config", "-c", dir_okay=False, help="Settings file; default: $MONITOR_CONFIG, else ./monitor.toml."
+    ),
 ]
+
+_logger = structlog.stdlib.get_logger(__name__)
 
 
 def serve(
@@ -28,8 +35,9 @@ def serve(
         if value is not None:  # an option is one more variable: checked with everything else, and wins over the file
             os.environ[f"MONITOR_SERVER__{key}"] = str(value)
     settings = load_settings(config)
-    configure_logging(settings.logging)
-    run(_serve(settings))
+    with stderr_in_background():
+        configure_logging(settings.logging)
+        run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:
@@ -44,7 +52,7 @@ async def _serve(settings: Settings) -> None:
         favour_the_event_loop()
         err.print(f"monitor listens on {_url(runner.addresses)}  (metrics at /metrics, status page at /)")
         await until_told_to_stop()
-        err.print("monitor stops; generations in flight are taken up again at the next start")
+        _logger.info("monitor stops; generations in flight are taken up again at the next start")
     finally:
         await runner.cleanup()
 

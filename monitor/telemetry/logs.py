@@ -71,7 +71,7 @@ def _json(_: Any, __: str, event: Mapping[str, Any]) -> str:
 
 
 def _route_libraries(shared: list[_Processor], render: Any, level: int) -> None:
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _LibraryLines()
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove_meta, render])
@@ -79,18 +79,33 @@ def _route_libraries(shared: list[_Processor], render: Any, level: int) -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
 
 
+class _LibraryLines(logging.Handler):
+    """Writes what a library logs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            _write(self.format(record))
+        except Exception:  # noqa: BLE001 - a record that cannot be formatted must not harm who logs it
+            self.handleError(record)
+
+
 class _Lines:
-    """Writes each line at once. Where nobody reads any more, there is nobody to tell."""
+    """Writes what we log."""
 
     def msg(self, line: str) -> None:
-        try:
-            sys.stderr.write(f"{line}\n")
-            sys.stderr.flush()
-        except (OSError, ValueError):
-            pass
+        _write(line)
 
     debug = info = warning = error = critical = exception = msg
 
 
 def _lines_to_stderr(*_: Any) -> _Lines:
     return _Lines()
+
+
+def _write(line: str) -> None:
+    """Write it at once, to what stderr is now. Where nobody reads any more, there is nobody to tell."""
+    try:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        pass

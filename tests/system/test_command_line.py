@@ -1,8 +1,13 @@
 """The commands as processes, in the hands of people and scripts: nothing is answered with a traceback."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -43,3 +48,50 @@ def test_a_terminal_that_knows_no_unicode_is_written_to_all_the_same() -> None:
 def test_ctrl_c_is_quiet_even_while_the_command_is_imported(tmp_path: Path) -> None:
     (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
     assert _run("version", PYTHONPATH=str(tmp_path)) == (130, "", "")
+
+
+def test_a_service_whose_log_nobody_reads_serves_on_and_stops_when_told_to(tmp_path: Path) -> None:
+    variables = {
+        "MONITOR_PROVIDERS": PROVIDERS,
+        "MONITOR_STORE__URL": f"sqlite:///{tmp_path / 'monitor.db'}",
+        "MONITOR_SERVER__PORT": str(_free_port()),
+    }
+    reading, writing = os.pipe()
+    _clog(writing)
+    service = subprocess.Popen(
+        [sys.executable, "-m", "monitor", "serve"], env=_environment(**variables), stderr=writing
+    )
+    try:
+        _wait_until_healthy(f"http://127.0.0.1:{variables['MONITOR_SERVER__PORT']}/-/healthy")
+        service.send_signal(signal.SIGTERM)
+        assert service.wait(15) == 0
+    finally:
+        service.kill()
+        service.wait()
+        os.close(reading)
+        os.close(writing)
+
+
+def _clog(writing: int) -> None:
+    """Fill a pipe, so that the next to write to it waits for ever."""
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"." * 1024)
+    os.set_blocking(writing, True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_healthy(url: str) -> None:
+    for _ in range(200):
+        with suppress(OSError), urllib.request.urlopen(url, timeout=5) as response:
+            assert response.status == 200
+            return
+        time.sleep(0.1)
+    pytest.fail(f"{url} does not answer")

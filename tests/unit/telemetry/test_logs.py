@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import pytest
@@ -36,17 +36,6 @@ from tests.unit.telemetry.facts_of import (
 )
 
 HOSTILE = 'no\n2026-01-01T00:00:00Z [error    ] forged generation=1\r\x1b[31mred\u202edesrever\u2028\x00"'
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    """Logging is global: leave it as it was."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def _tell(
