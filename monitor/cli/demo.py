@@ -9,9 +9,10 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from http import HTTPStatus
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import aiohttp
 import orjson
@@ -39,39 +40,61 @@ _PROMPTS: Final = ("a red fox in the snow", "a lighthouse at dusk", "a paper boa
 
 
 def demo(
-    port: Annotated[int, typer.Option(help="Port of the service; a free one is taken if it is in use.")] = 8080,
-    provider_port: Annotated[int, typer.Option(help="Port of the simulated provider; likewise.")] = 9100,
-    every: Annotated[float, typer.Option(min=0.05, help="Seconds between two generations, on average.")] = 1.5,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port of the service; a free one is taken if it is in use.")
+    ] = 8080,
+    provider_port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port of the simulated provider; likewise.")
+    ] = 9100,
+    every: Annotated[
+        float, typer.Option(min=0.05, max=3_600, help="Seconds between two generations, on average.")
+    ] = 1.5,
 ) -> None:
     """Show everything at work: nothing to configure, nothing leaves this machine, Ctrl-C ends it all."""
     run(_demo(_free_port(port), _free_port(provider_port), every))
 
 
 async def _demo(port: int, provider_port: int, every_s: float) -> None:
+    """The show until it is told to stop, at whatever moment that comes: nothing is left behind."""
+    stopped = asyncio.create_task(until_told_to_stop())
+    show = asyncio.create_task(_show(port, provider_port, every_s))
+    await asyncio.wait({stopped, show}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    show.cancel()
+    with suppress(asyncio.CancelledError):
+        await show
+
+
+async def _show(port: int, provider_port: int, every_s: float) -> NoReturn:
+    """Everything at work until it is cancelled. Raises MonitorError when a part of it ends by itself."""
     url, provider_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{provider_port}"
     mix = [option for name, weight in MIX.items() for option in ("--mix", f"{name}={weight}")]
     simulate = ["simulate-provider", "--port", str(provider_port), "--token", TOKEN, "--time-scale", str(TIME_SCALE)]
     async with AsyncExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="monitor-demo-"))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="monitor-demo-")))
         simulator = await stack.enter_async_context(_child([*simulate, *mix], {}))
-        settings = _settings(provider_url, Path(folder) / "monitor.db")
+        settings = _settings(provider_url, folder)
         service = await stack.enter_async_context(_child(["serve", "--port", str(port)], settings))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         await _until_up(http, f"{provider_url}/-/healthy", simulator)
         await _until_up(http, f"{url}/-/ready", service)
         _say_what_to_open(url, provider_url)
-        stopped = asyncio.create_task(until_told_to_stop())
         trickle = asyncio.create_task(_trickle(http, url, every_s))
+        stack.push_async_callback(_stop, trickle)
         deaths = [asyncio.create_task(child.wait()) for child in (simulator, service)]
-        done, _ = await asyncio.wait({stopped, trickle, *deaths}, return_when=asyncio.FIRST_COMPLETED)
-        trickle.cancel()
-        await asyncio.wait({trickle})
-        if stopped not in done:
-            raise MonitorError("a part of the demo ended by itself; what it said is above")
+        await asyncio.wait({trickle, *deaths}, return_when=asyncio.FIRST_COMPLETED)
+        raise MonitorError("a part of the demo ended by itself; what it said is above")
 
 
-def _settings(provider_url: str, database: Path) -> dict[str, str]:
-    """The service's settings as variables, over whatever else is set."""
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
+
+
+def _settings(provider_url: str, folder: Path) -> dict[str, str]:
+    """The service's settings as variables. The file is empty, and stands in for one of the working directory."""
+    file = folder / "monitor.toml"
+    file.touch()
     provider = {
         "name": "superduperai",
         "base_url": provider_url,
@@ -82,8 +105,9 @@ def _settings(provider_url: str, database: Path) -> dict[str, str]:
         "check_private_assets": True,
     }
     return {
+        "MONITOR_CONFIG": str(file),
         "MONITOR_PROVIDERS": orjson.dumps([provider]).decode(),
-        "MONITOR_STORE__URL": f"sqlite:///{database}",
+        "MONITOR_STORE__URL": f"sqlite:///{folder / 'monitor.db'}",
         "MONITOR_LOGGING__LEVEL": "warning",
     }
 
@@ -91,7 +115,7 @@ def _settings(provider_url: str, database: Path) -> dict[str, str]:
 @asynccontextmanager
 async def _child(arguments: Sequence[str], settings: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
     """A command of ours as a process, told to stop in the end and killed if it will not."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("MONITOR_")}
+    inherited = {key: value for key, value in os.environ.items() if not key.upper().startswith("MONITOR_")}
     command = (sys.executable, "-m", "monitor", *arguments)
     child = await asyncio.create_subprocess_exec(*command, env=inherited | settings)
     try:
@@ -154,6 +178,8 @@ async def _one(http: aiohttp.ClientSession, url: str, prompt: str) -> None:
             headers={"Prefer": "wait=120"},
             timeout=aiohttp.ClientTimeout(total=150),
         ) as response:
+            if response.status == HTTPStatus.ACCEPTED:
+                return  # it has not ended, and the service stops
             answer = orjson.loads(await response.read())
     except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
         err.print(f"[red]no answer from the service:[/] {escape(str(error) or type(error).__name__)}")

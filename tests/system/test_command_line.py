@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,56 @@ def test_a_service_whose_log_nobody_reads_serves_on_and_stops_when_told_to(tmp_p
         service.wait()
         os.close(reading)
         os.close(writing)
+
+
+@contextmanager
+def _demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """The demo in a process group of its own, as a terminal starts it, in a folder with settings not meant for it."""
+    (folder / "monitor.toml").write_text("[nonsense]\n")
+    command = [sys.executable, "-m", "monitor", "demo", "--port", "0", "--provider-port", "0", "--every", "0.1"]
+    demo = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=_environment(TMPDIR=str(folder), PYTHONPATH=str(Path.cwd())),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield demo
+        assert not list(folder.glob("monitor-demo-*"))
+        with pytest.raises(ProcessLookupError):
+            os.killpg(demo.pid, 0)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(demo.pid, signal.SIGKILL)
+        demo.communicate()
+
+
+def test_the_demo_leaves_nothing_behind_when_it_is_stopped_while_it_starts(tmp_path: Path) -> None:
+    with _demo(tmp_path) as demo:
+        while not list(tmp_path.glob("monitor-demo-*")):
+            assert demo.poll() is None
+            time.sleep(0.01)
+        demo.terminate()
+        said, _ = demo.communicate(timeout=30)
+        assert (demo.returncode, said) == (0, "")
+
+
+def test_the_demo_needs_no_settings_and_ends_in_peace_at_ctrl_c(tmp_path: Path) -> None:
+    with _demo(tmp_path) as demo:
+        assert demo.stdout is not None
+        said = ""
+        while "delivered by" not in said:
+            line = demo.stdout.readline()
+            assert line, said
+            said += line
+        os.killpg(demo.pid, signal.SIGINT)
+        rest, _ = demo.communicate(timeout=30)
+        assert demo.returncode == 0
+        assert "None" not in rest
+        assert "taken up again" not in rest
 
 
 def _clog(writing: int) -> None:
