@@ -286,7 +286,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 class TestWhatIsWrong:
-    @pytest.mark.parametrize(("changes", "field"), WRONG, ids=lambda value: repr(value)[:60])
+    @pytest.mark.parametrize(("changes", "field"), WRONG, ids=[f"{n} {field}" for n, (_, field) in enumerate(WRONG)])
     async def test_the_field_is_named_and_nothing_counts(
         self, service: Running, changes: dict[str, Any], field: str
     ) -> None:
