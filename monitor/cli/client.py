@@ -1,14 +1,16 @@
 """A caller of the service's own HTTP API, for the command line."""
 
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aiohttp
 import orjson
+from yarl import URL
 
-from monitor.delivery.errors import MonitorError
+from monitor.delivery.errors import MonitorError, SettingsInvalid
 from monitor.providers.eventstream import EventStreamDecoder
 
 TOKEN_VARIABLE: Final = "MONITOR_TOKEN"  # noqa: S105 - a name, not a token
@@ -64,15 +66,35 @@ async def _check(response: aiohttp.ClientResponse) -> None:
     raise ServiceFailed(f"the service answers {response.status}: {detail}")
 
 
+def check_service_url(text: str) -> str:
+    """`text`, if a service can be there. Raises ValueError."""
+    try:
+        url = URL(text)
+        is_fine = url.scheme in ("http", "https") and bool((url.host or "").encode("idna")) and url == url.origin()
+    except ValueError:  # no URL at all, or a port or a host that cannot be one
+        is_fine = False
+    if not is_fine:
+        found = "what was given" if "@" in text else repr(text)  # before an @ there may be a password
+        raise ValueError(f"{found} is not where a service can be; allowed is http://HOST:PORT or https://HOST:PORT")
+    return text
+
+
 @asynccontextmanager
 async def open_service(url: str) -> AsyncIterator[ServiceClient]:
     """A client of the service at `url`, with the token of `MONITOR_TOKEN` when that is set."""
-    token = os.environ.get(TOKEN_VARIABLE)
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        async with aiohttp.ClientSession(url, headers=headers) as http:
+        async with aiohttp.ClientSession(url, headers=_authorization()) as http:
             yield ServiceClient(http)
     except aiohttp.ClientConnectorError:
         raise ServiceFailed(f"no service answers at {url}; start one with `monitor demo` or `monitor serve`") from None
     except (aiohttp.ClientError, TimeoutError) as error:
         raise ServiceFailed(f"the connection to {url} failed: {str(error) or type(error).__name__}") from None
+
+
+def _authorization() -> dict[str, str]:
+    token = os.environ.get(TOKEN_VARIABLE)
+    if not token:
+        return {}
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise SettingsInvalid([f"{TOKEN_VARIABLE}: has a space, a line end or another character that no token has"])
+    return {"Authorization": f"Bearer {token}"}

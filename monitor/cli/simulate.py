@@ -12,7 +12,7 @@ from monitor.simulator.config import SimulatorConfig
 
 def simulate_provider(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 9100,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")] = 9100,
     token: Annotated[str, typer.Option(help="Bearer token that it asks for.")] = "simulator-token",  # noqa: S107
     seed: Annotated[int, typer.Option(help="Same seed, same renders, same faults.")] = 0,
     mix: Annotated[

@@ -35,7 +35,8 @@ _KINDS: Final = {
 _RETRYABLE: Final = frozenset(
     {ErrorKind.UNAVAILABLE, ErrorKind.RATE_LIMITED, ErrorKind.TIMEOUT, ErrorKind.CONFLICT, ErrorKind.MALFORMED}
 )
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
+"""What moves a cursor, ends a line, or turns the direction of writing (Unicode's Bidi_Control)."""
 _QUERY: Final = re.compile(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]*", re.IGNORECASE)
 _SECONDS: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
@@ -99,7 +100,7 @@ def words_of(body: bytes) -> str:
 
 
 def shorten(text: str) -> str:
-    """One line of at most `MAX_DETAIL_CHARS`, without control characters and without the query of a URL."""
+    """One line of at most `MAX_DETAIL_CHARS`, without controls and without the query of a URL."""
     line = _QUERY.sub(r"\1?…", _CONTROL.sub(" ", text[: 4 * MAX_DETAIL_CHARS])).strip()
     return line if len(line) <= MAX_DETAIL_CHARS else line[: MAX_DETAIL_CHARS - 1] + "…"
 

@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -73,6 +74,8 @@ class SimulatorConfig:
             raise ValueError(f"fixed_render_s is {self.fixed_render_s}; it must be a finite number, 0 or more")
         if self.token == "":
             raise ValueError("token is empty; give one, or None to let everybody in")
+        if self.token is not None and not re.fullmatch(r"[\x21-\x7e]+", self.token):
+            raise ValueError("token has characters that no header can carry; allowed is visible ASCII")
 
     def draw_render_s(self, model: str, rng: random.Random) -> float:
         """How long a job takes, before scaling. The draw is made in any case, so that a seed tells the same story."""

@@ -51,6 +51,27 @@ def test_ctrl_c_is_quiet_even_while_the_command_is_imported(tmp_path: Path) -> N
     assert _run("version", PYTHONPATH=str(tmp_path)) == (130, "", "")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["generate", "a fox", "--url", "foo"], "allowed is"),
+        (["simulate-provider", "--port", "99999"], "65535"),
+        (["simulate-provider", "--token", "a\nb"], "allowed is"),
+        (["demo", "--port", "99999"], "65535"),
+        (["check", "--config", "."], "is a directory"),
+    ],
+)
+def test_wrong_usage_is_told_in_words(arguments: list[str], said: str) -> None:
+    code, _, err = _run(*arguments)
+    assert code == 2
+    assert said in " ".join(err.split())
+
+
+def test_a_token_that_can_be_none_is_told_and_not_shown() -> None:
+    code, _, err = _run("generate", "a fox", MONITOR_TOKEN="s3cr3t\nb")
+    assert (code, "MONITOR_TOKEN" in err, "s3cr3t" in err) == (2, True, False)
+
+
 def test_a_service_whose_log_nobody_reads_serves_on_and_stops_when_told_to(tmp_path: Path) -> None:
     variables = {
         "MONITOR_PROVIDERS": PROVIDERS,

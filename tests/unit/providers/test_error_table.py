@@ -202,6 +202,11 @@ def test_words_are_short_and_printable_whatever_the_body(body: bytes) -> None:
     assert not any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in words)
 
 
+def test_words_cannot_turn_the_direction_of_writing() -> None:
+    turning = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    assert words_of(orjson.dumps({"detail": f"a{turning}b"})) == "a b"
+
+
 def test_a_long_text_is_cut() -> None:
     assert shorten("x" * 10_000) == "x" * (MAX_DETAIL_CHARS - 1) + "…"
 

@@ -22,6 +22,8 @@ from monitor.simulator.faults import FAULTS
         ({"fixed_render_s": -0.1}, "fixed_render_s is -0.1"),
         ({"fixed_render_s": math.nan}, "fixed_render_s is nan"),
         ({"token": ""}, "token is empty"),
+        ({"token": "a\nb"}, "token has characters"),
+        ({"token": "café"}, "token has characters"),
         ({"mix": {}}, "mix: at least one"),
         ({"mix": {"healthy": 0.0}}, "mix: at least one"),
         ({"mix": {"healthy": -1.0}}, "the weight of healthy is -1"),
