@@ -14,6 +14,7 @@ from monitor.cli.client import ServiceClient, ServiceFailed, check_service_url, 
 from monitor.cli.lanes import Lanes
 from monitor.cli.loop import run
 from monitor.cli.output import err, out
+from monitor.cli.words import explain_end
 from monitor.delivery.model import Flow, Kind, Outcome
 
 EXIT_CODES: Final = {
@@ -96,7 +97,7 @@ async def _watch(service: ServiceClient, generation: dict[str, Any], *, is_quiet
 
 
 def _tell(generation: dict[str, Any]) -> None:
-    outcome, asset = generation["outcome"], generation["asset"]
+    asset = generation["asset"]
     if asset is not None:
         out.print(escape(asset["url"]), soft_wrap=True)
         channel = "SSE" if generation["channel"] == "sse" else "polling"
@@ -106,5 +107,4 @@ def _tell(generation: dict[str, Any]) -> None:
             f" ({attempts} {'attempt' if attempts == 1 else 'attempts'})"
         )
         return
-    words = (outcome.replace("_", " "), generation["reason"], generation["detail"])
-    err.print(f"[red]{escape(': '.join(word for word in words if word))}[/]")
+    err.print(f"[red]{escape(explain_end(generation['outcome'], generation['reason'], generation['detail']))}[/]")
