@@ -1,8 +1,9 @@
 """The figures of a window of time: the database counts and ranks in one snapshot, from indexes, and sends few rows."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -24,19 +25,23 @@ def nearest_rank(percent: int, number: int) -> int:
     return -(-number * percent // 100) - 1
 
 
-def count_figures(connection: sa.Connection, since: datetime, measured_until: datetime) -> WindowFigures:
+def count_figures(
+    connection: sa.Connection, since: datetime, measured_until: datetime, bounds_s: Sequence[float]
+) -> WindowFigures:
     """See `RecordStore.figures`."""
     connection.exec_driver_sql(_SNAPSHOT[connection.dialect.name])
     in_window = _COLUMNS.ended_at_ms >= to_ms(since)
     groups = (_COLUMNS.outcome, _COLUMNS.channel, _COLUMNS.attempts)
-    outcomes, won, polled = Counter[Outcome](), Counter[Channel](), Counter[int]()
+    outcomes, won, polled = Counter[Outcome](), Counter[Channel](), defaultdict[Channel, Counter[int]](Counter)
     for outcome, channel, attempts, number in connection.execute(
         select(*groups, func.count()).where(in_window).group_by(*groups)
     ):
         outcomes[Outcome(outcome)] += number
         if outcome == Outcome.DELIVERED:
             won[Channel(channel)] += number
-            polled[attempts] += number if channel == Channel.POLLING else 0
+            polled[Channel(channel)][attempts] += number
+        elif outcome == Outcome.EXPIRED:
+            polled[Channel.NONE][attempts] += number
     is_through = sa.and_(in_window, _COLUMNS.ended_at_ms < to_ms(measured_until))
     measured = {channel: _measured(connection, is_through, column) for channel, column in _RESULTS.items()}
     delivered = sa.and_(in_window, _COLUMNS.outcome == Outcome.DELIVERED)
@@ -44,8 +49,10 @@ def count_figures(connection: sa.Connection, since: datetime, measured_until: da
         outcomes=outcomes,
         won=won,
         latency_s={channel: _quantiles(connection, delivered, channel, number) for channel, number in won.items()},
-        polling_attempts_mean=mean_of(polled),
-        polling_attempts_p95=p95_of(polled),
+        polling_attempts_mean=mean_of(polled[Channel.POLLING]),
+        polling_attempts_p95=p95_of(polled[Channel.POLLING]),
+        attempts={channel: counts for channel, counts in polled.items() if counts},
+        latency_counts={channel: _counts(connection, delivered, channel, bounds_s) for channel in won if bounds_s},
         measured=measured,
     )
 
@@ -71,6 +78,17 @@ def _measured(
 ) -> Counter[ChannelResult]:
     counted = select(column, func.count()).where(is_through, column.is_not(None)).group_by(column)
     return Counter({ChannelResult(result): number for result, number in connection.execute(counted)})
+
+
+def _counts(
+    connection: sa.Connection, delivered: sa.ColumnElement[bool], channel: Channel, bounds_s: Sequence[float]
+) -> list[int]:
+    """By filters, in one pass: PostgreSQL does not recognise a bucket with bound parameters when it is grouped by."""
+    took_s = func.coalesce(_COLUMNS.duration_s, 0.0)
+    up_to = (func.count().filter(took_s <= float(bound_s)) for bound_s in bounds_s)
+    counted = select(*up_to, func.count()).where(delivered, _COLUMNS.channel == channel)
+    row = connection.execute(counted).one()
+    return [number - before for before, number in pairwise((0, *row))]
 
 
 def _quantiles(

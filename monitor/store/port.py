@@ -125,6 +125,10 @@ class WindowFigures:
     latency_s: Mapping[Channel, Quantiles]
     polling_attempts_mean: float | None
     polling_attempts_p95: int | None
+    attempts: Mapping[Channel, Mapping[int, int]]
+    """How often so many polls were made by the end: of what a channel delivered, and of what expired (`none`)."""
+    latency_counts: Mapping[Channel, Sequence[int]]
+    """How many deliveries lie in each bucket, and last how many over all bounds; empty where no bounds were given."""
     measured: Mapping[Channel, Mapping[ChannelResult, int]]
     """Of the generations in the sample: how often each channel did how."""
 
@@ -184,10 +188,13 @@ class RecordStore(Protocol):
         """What `instance` let expire at `since` or later and had not reconciled when it stopped, newest first."""
         ...
 
-    async def figures(self, since: datetime, *, measured_until: datetime) -> WindowFigures:
+    async def figures(
+        self, since: datetime, *, measured_until: datetime, bounds_s: Sequence[float] = ()
+    ) -> WindowFigures:
         """What ended at `since` or later. Of measurements only of what ended before `measured_until`.
 
         A channel that confirms does so sooner than one that misses: the latest are only those that confirmed.
+        Latencies are counted by `bounds_s`, each the inclusive end of a bucket, in rising order.
         """
         ...
 

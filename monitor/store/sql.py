@@ -118,9 +118,11 @@ class SqlRecordStore:
         )
         return await self._read_records(query.order_by(_COLUMNS.ended_at_ms.desc()).limit(limit))
 
-    async def figures(self, since: datetime, *, measured_until: datetime) -> WindowFigures:
+    async def figures(
+        self, since: datetime, *, measured_until: datetime, bounds_s: Sequence[float] = ()
+    ) -> WindowFigures:
         """See `RecordStore`."""
-        return await self._read(lambda connection: count_figures(connection, since, measured_until))
+        return await self._read(lambda connection: count_figures(connection, since, measured_until, bounds_s))
 
     async def render_observations(self, since: datetime, *, limit: int) -> list[RenderObservation]:
         """See `RecordStore`."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -114,19 +115,25 @@ class MemoryRecordStore:
         ]
         return [record for _, record in sorted(wanted, key=lambda pair: pair[0], reverse=True)][:limit]
 
-    async def figures(self, since: datetime, *, measured_until: datetime) -> WindowFigures:
+    async def figures(
+        self, since: datetime, *, measured_until: datetime, bounds_s: Sequence[float] = ()
+    ) -> WindowFigures:
         """See `RecordStore`."""
         ended = [record for record in self.records.values() if record.ended_at is not None and record.ended_at >= since]
         delivered = [record for record in ended if record.outcome is Outcome.DELIVERED]
         through = [record for record in ended if record.ended_at is not None and record.ended_at < measured_until]
         won = Counter(record.channel for record in delivered if record.channel is not None)
         polled = sorted(record.attempts for record in delivered if record.channel is Channel.POLLING)
+        expired = [record for record in ended if record.outcome is Outcome.EXPIRED]
+        by_winner = {channel: _attempts(delivered, channel) for channel in won}
         return WindowFigures(
             outcomes=Counter(record.outcome for record in ended if record.outcome is not None),
             won=won,
             latency_s={channel: _quantiles(delivered, channel) for channel in won},
             polling_attempts_mean=sum(polled) / len(polled) if polled else None,
             polling_attempts_p95=polled[_rank(0.95, len(polled))] if polled else None,
+            attempts=by_winner | ({Channel.NONE: Counter(record.attempts for record in expired)} if expired else {}),
+            latency_counts={channel: _counts(delivered, channel, bounds_s) for channel in won if bounds_s},
             measured={channel: _measured(through, channel) for channel in (Channel.SSE, Channel.POLLING)},
         )
 
@@ -181,6 +188,17 @@ def _passes(record: Record, wanted: RecordFilter) -> bool:
 def _measured(ended: Sequence[Record], channel: Channel) -> Counter[ChannelResult]:
     measurements = (record.findings.measurement for record in ended)
     return Counter(measurement.of(channel) for measurement in measurements if measurement is not None)
+
+
+def _attempts(delivered: Sequence[Record], channel: Channel) -> Counter[int]:
+    return Counter(record.attempts for record in delivered if record.channel is channel)
+
+
+def _counts(delivered: Sequence[Record], channel: Channel, bounds_s: Sequence[float]) -> list[int]:
+    buckets = Counter(
+        bisect_left(bounds_s, record.duration_s or 0.0) for record in delivered if record.channel is channel
+    )
+    return [buckets[place] for place in range(len(bounds_s) + 1)]
 
 
 def _quantiles(delivered: Sequence[Record], channel: Channel) -> Quantiles:

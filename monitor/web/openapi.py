@@ -106,12 +106,16 @@ def _report_paths() -> dict[str, Any]:
 
 def _reading_paths() -> dict[str, Any]:
     window = {"name": "window", "in": "query", "schema": {"type": "string", "default": "1h", "examples": ["15m", "7d"]}}
+    distributions = {
+        "name": "distributions", "in": "query", "schema": {"type": "boolean", "default": False},
+        "description": "with histograms of latency and attempts, and curves of render times",
+    }  # fmt: skip
     provider = {"name": "provider", "in": "query", "schema": {"type": "string"}}
     summary = _operation("readSummary", "SSE against polling over a window", _object("figures"), 401, 403, 422, 503)
     project = _operation("readProject", "The provider's project", _object("its JSON"), 401, 403, 404, 502)
     file = _operation("readFile", "The provider's file", _object("its JSON"), 401, 403, 404, 502)
     return {
-        "/v1/summary": {"get": summary | {"parameters": [window]}},
+        "/v1/summary": {"get": summary | {"parameters": [window, distributions]}},
         "/api/project/{id}": {"parameters": [_ID, provider], "get": project},
         "/api/file/{id}": {"parameters": [_ID, provider], "get": file},
     }

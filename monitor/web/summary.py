@@ -13,12 +13,14 @@ from aiohttp import web
 
 from monitor.delivery.model import Channel, ChannelResult, Outcome
 from monitor.delivery.race import MAX_LINGER_S
-from monitor.render_times import Interval, estimate_render_times
+from monitor.render_times import Interval, RenderTimes, estimate_render_times
 from monitor.settings import Scope
 from monitor.statistics import ratio, wilson_interval
 from monitor.store.port import Quantiles, RenderObservation, WindowFigures
+from monitor.telemetry.catalog import DELIVERY_S
 from monitor.web.bodies import json_response
 from monitor.web.context import CONTEXT, Context
+from monitor.web.distributions import render_distributions
 from monitor.web.problems import Problem
 
 DEFAULT_WINDOW: Final = timedelta(hours=1)
@@ -28,16 +30,19 @@ _SHORTFALLS: Final = (ChannelResult.MISSED, ChannelResult.FAILED)
 _WINDOW: Final = re.compile(r"(\d{1,6})(s|m|h|d)")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _MAX_WINDOW: Final = timedelta(days=366)
+_FLAGS: Final = {"true": True, "false": False}
 
 routes = web.RouteTableDef()
 
 
 @routes.get("/v1/summary")
 async def read_summary(request: web.Request) -> web.Response:
-    """Success rates with 95% intervals, latency quantiles and attempts, over `window`."""
+    """Success rates with 95% intervals, latency quantiles and attempts, over `window`; `distributions` on demand."""
     context = request.app[CONTEXT]
     context.access.admit(request, Scope.READ)
-    return json_response(await summarize(context, parse_window(request.query.get("window", "1h"))))
+    window = parse_window(request.query.get("window", "1h"))
+    wanted = _parse_flag("distributions", request.query.get("distributions", "false"))
+    return json_response(await summarize(context, window, with_distributions=wanted))
 
 
 def parse_window(text: str) -> timedelta:
@@ -50,16 +55,25 @@ def parse_window(text: str) -> timedelta:
     return window
 
 
-async def summarize(context: Context, window: timedelta) -> dict[str, Any]:
+def _parse_flag(name: str, text: str) -> bool:
+    if text not in _FLAGS:
+        detail = f"{name}: {text[:40]!r} is neither true nor false"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=[{"field": name, "message": detail}])
+    return _FLAGS[text]
+
+
+async def summarize(context: Context, window: timedelta, *, with_distributions: bool = False) -> dict[str, Any]:
     """The summary as JSON; `objective` is the strictest of the providers'."""
     now = context.clock.now()
     since = now - window
     measuring = timedelta(seconds=min(MAX_LINGER_S, context.longest_window_s))
-    figures = await context.store.figures(since, measured_until=now - measuring)
+    bounds_s = DELIVERY_S if with_distributions else ()
+    figures = await context.store.figures(since, measured_until=now - measuring, bounds_s=bounds_s)
     observations = await context.store.render_observations(since, limit=MAX_RENDER_OBSERVATIONS)
+    estimates = await asyncio.to_thread(_estimates, observations)
     good = figures.outcomes.get(Outcome.DELIVERED, 0)
     total = good + figures.outcomes.get(Outcome.EXPIRED, 0)
-    return {
+    summary = {
         "window_seconds": window.total_seconds(),
         "objective": max(provider.objective for provider in context.settings.providers),
         "delivery": {
@@ -74,9 +88,15 @@ async def summarize(context: Context, window: timedelta) -> dict[str, Any]:
             "polling": _channel(figures, Channel.POLLING, good)
             | {"attempts": {"mean": figures.polling_attempts_mean, "p95": figures.polling_attempts_p95}},
         },
-        "render_times": await asyncio.to_thread(_render_times, observations),
+        "render_times": [
+            {"provider": provider, "model": model, "n": estimate.n, "seconds": _render_quantiles(estimate)}
+            for (provider, model), estimate in estimates.items()
+        ],
         "in_flight": context.runner.in_flight,
     }
+    if with_distributions:
+        summary["distributions"] = await asyncio.to_thread(render_distributions, figures, DELIVERY_S, estimates)
+    return summary
 
 
 def _channel(figures: WindowFigures, channel: Channel, good: int) -> dict[str, Any]:
@@ -97,19 +117,16 @@ def _rounded(interval: tuple[float, float] | None) -> list[float] | None:
     return None if interval is None else [round(end, 6) for end in interval]
 
 
-def _render_times(observations: Sequence[RenderObservation]) -> list[dict[str, Any]]:
-    """Quantiles of each model as intervals, in seconds: a poll does not tell the moment at which a render was ready."""
+def _estimates(observations: Sequence[RenderObservation]) -> dict[tuple[str, str], RenderTimes]:
+    """What is known of the render times of each model, by provider and model."""
     of_model: Mapping[tuple[str, str], list[Interval]] = defaultdict(list)
     for item in observations:
         of_model[item.provider, item.model].append((item.interval.after_s, item.interval.by_s))
-    return [
-        {"provider": provider, "model": model, "n": len(intervals), "seconds": _render_quantiles(intervals)}
-        for (provider, model), intervals in sorted(of_model.items())
-    ]
+    return {model: estimate_render_times(intervals) for model, intervals in sorted(of_model.items())}
 
 
-def _render_quantiles(intervals: Sequence[Interval]) -> dict[str, Any]:
-    estimate = estimate_render_times(intervals)
+def _render_quantiles(estimate: RenderTimes) -> dict[str, Any]:
+    """As intervals, in seconds: a poll does not tell the moment at which a render was ready."""
     return {f"p{percent}": _finite(estimate.quantile(percent / 100)) for percent in (50, 95, 99)}
 
 

@@ -195,8 +195,29 @@ def _random_ending(rng: random.Random, number: int) -> Ending:
     return _ending(ended_at=ended_at, channel=channel, duration_s=rng.random() * 60, attempts=rng.randrange(6))
 
 
+async def test_figures_spread_latencies_over_buckets_and_count_attempts_by_winner(store: RecordStore) -> None:
+    sse, expired = Channel.SSE, Outcome.EXPIRED
+    endings: list[dict[str, Any]] = [
+        *({"channel": sse, "duration_s": took_s, "attempts": 0} for took_s in (None, 0.5, 1.0, 9.999, 10.0, 10.001)),
+        *({"duration_s": took_s, "attempts": attempts} for took_s, attempts in ((10.0, 1), (20.0, 2), (900.0, 40))),
+        *({"outcome": expired, "channel": Channel.NONE, "attempts": attempts} for attempts in (6, 6, 0)),
+        {"outcome": Outcome.PROVIDER_FAILED, "channel": Channel.NONE, "attempts": 3},
+        {"channel": sse, "duration_s": 0.5, "ended_at": NOW - timedelta(seconds=1)},
+    ]
+    for number, changes in enumerate(endings):
+        await _ended(store, _record(number), _ending(**changes))
+    figures = await store.figures(NOW, measured_until=NOW, bounds_s=(1, 10, 20))
+    assert {channel: list(counts) for channel, counts in figures.latency_counts.items()} == {
+        Channel.SSE: [3, 2, 1, 0],
+        Channel.POLLING: [0, 1, 1, 1],
+    }
+    assert figures.attempts == {Channel.SSE: {0: 6}, Channel.POLLING: {1: 1, 2: 1, 40: 1}, Channel.NONE: {6: 2, 0: 1}}
+    assert (await store.figures(NOW, measured_until=NOW)).latency_counts == {}
+
+
 async def test_figures_of_nothing_are_empty(store: RecordStore) -> None:
-    figures = await store.figures(NOW, measured_until=NOW)
+    figures = await store.figures(NOW, measured_until=NOW, bounds_s=(1, 10))
+    assert (dict(figures.attempts), dict(figures.latency_counts)) == ({}, {})
     assert (dict(figures.outcomes), dict(figures.won), dict(figures.latency_s)) == ({}, {}, {})
     assert (figures.polling_attempts_mean, figures.polling_attempts_p95) == (None, None)
 

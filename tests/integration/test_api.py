@@ -13,6 +13,7 @@ from openapi_spec_validator import validate
 
 from monitor.providers.eventstream import EventStreamDecoder, ServerSentEvent
 from monitor.simulator.config import SimulatorConfig
+from monitor.telemetry.catalog import DELIVERY_S
 from monitor.web.access import hash_token
 from monitor.web.openapi import build_openapi
 from tests.serving import Running, running
@@ -105,6 +106,7 @@ async def test_rubbish_is_answered_with_problems(service: Running) -> None:
         (422, "GET", "/v1/generations?colour=red", {}),
         (422, "GET", "/v1/summary?window=yesterday", {}),
         (422, "GET", "/v1/summary?window=0s", {}),
+        (422, "GET", "/v1/summary?distributions=perhaps", {}),
     ]
     for expected, method, path, options in cases:
         status, problem, response = await _send(service, method, path, **options)
@@ -219,6 +221,20 @@ async def test_the_summary_counts_what_was_delivered_by_which_channel(service: R
     assert [summary["channels"][name]["won"] for name in ("sse", "polling")] == [1, 1]
     assert [summary["channels"][name]["share"] for name in ("sse", "polling")] == [0.5, 0.5]
     assert summary["channels"]["sse"]["latency_seconds"]["p50"] is not None
+
+
+async def test_the_summary_tells_distributions_when_it_is_asked_to(service: Running) -> None:
+    await service.generate("a fox")
+    await service.generate("a fox [fault:early]")
+    assert "distributions" not in await service.get("/v1/summary?distributions=false")
+    told = (await service.get("/v1/summary?distributions=true"))["distributions"]
+    assert told["latency_seconds"]["bounds"] == list(DELIVERY_S)
+    for histogram in (told["latency_seconds"], told["attempts"]):
+        assert [sum(histogram["counts"][channel]) for channel in ("sse", "polling")] == [1, 1]
+        assert {len(counts) for counts in histogram["counts"].values()} == {len(histogram["bounds"]) + 1}
+    (renders,) = told["render_times"]
+    assert (renders["model"], renders["n"], len(renders["certain"])) == ("comfyui/flux", 2, 2)
+    assert renders["likeliest"]
 
 
 async def test_the_pass_through_tells_the_providers_errors_apart(service: Running) -> None:
