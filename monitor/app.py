@@ -17,7 +17,7 @@ from monitor.delivery.policy import Policy
 from monitor.delivery.ports import Observer
 from monitor.providers.asset_check import AssetChecker
 from monitor.providers.http import open_provider_http
-from monitor.providers.superduper import SuperDuperProvider
+from monitor.providers.superduper import SuperDuperProvider, url_template
 from monitor.reconciler import Reconciler
 from monitor.reports import ReportIntake
 from monitor.runner import Lane, Runner
@@ -48,7 +48,7 @@ def build_app(
     `observers` hear every fact after the service's own; one that raises is counted and harms nothing.
     """
     app = web.Application(middlewares=[problem_middleware], client_max_size=settings.server.max_body_bytes)
-    service = _Service(settings, clock or Clock(), build_telemetry(settings, registry, observers))
+    service = _Service(settings, clock or Clock(), build_telemetry(settings, registry, observers, url_template))
     app.cleanup_ctx.append(service.run)
     app.on_shutdown.append(service.close_doors)
     app.on_response_prepare.append(reports.allow_origin)

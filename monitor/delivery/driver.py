@@ -181,8 +181,10 @@ class Delivery:
                 if isinstance(call.reply.sighting, Unresolved):
                     call.reply = await self._ask_for_url(call.reply.sighting.file_id, Channel.POLLING, attempt)
         finally:
-            at_s = self._loop.time()
-            self._emit(PollEnded(at_s, started_at_s, call.span_id, attempt, call.result, call.status, call.detail))
+            at_s, result, lingering = self._loop.time(), call.result, self._race.lingering is Channel.POLLING
+            self._emit(
+                PollEnded(at_s, started_at_s, call.span_id, attempt, result, call.status, call.detail, lingering)
+            )
         if call.error is None:
             self._tell(self._race.saw, Channel.POLLING, call.answer.sighting)
         else:

@@ -171,6 +171,8 @@ class PollEnded:
     result: CallResult
     status: int | None
     detail: str | None
+    lingering: bool = False
+    """Polling had lost, and went on to be measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,18 @@ class SuperDuperProvider:
         return Reply(sighting, answer.status)
 
 
+def url_template(stage: Stage, flow: Flow, kind: Kind) -> str | None:
+    """The path of a call, with names in place of ids; None where this provider has no such call."""
+    paths = {
+        Stage.CREATE: _CREATE_PATHS.get((flow, kind)),
+        Stage.SUBSCRIBE: f"events/{flow}.{{{flow}_id}}",
+        Stage.POLL: f"{flow}/{{{flow}_id}}",
+        Stage.RESOLVE: "file/{file_id}",
+    }
+    path = paths.get(stage)
+    return None if path is None else f"/api/v1/{path}"
+
+
 def build_payload(request: GenerationRequest, tries: int) -> dict[str, Any]:
     """The body of a create call. Only fields of the provider's schema: it silently ignores all others.
 

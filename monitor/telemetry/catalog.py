@@ -6,6 +6,8 @@ from typing import Final
 
 OTHER_MODEL: Final = "other"
 """What every model is called that the settings do not list, so that callers cannot make series."""
+OTHER_SCHEDULE: Final = "other"
+"""What a policy is called that the settings no longer name: of a generation that is older than they."""
 
 
 class Type(StrEnum):
@@ -54,17 +56,36 @@ class SpanResult(StrEnum):
     DROPPED = "dropped"
 
 
-class NoStatus(StrEnum):
-    """What stands for the status code of a call that got none."""
+class Code(StrEnum):
+    """What a call over HTTP came to: the class of its status, or why there was none.
 
+    Each costs a histogram for each operation, so no more are told apart. What exactly a status said is in the results
+    of polls and of connections, and in the reasons of outcomes.
+    """
+
+    SUCCESS = "2xx"
+    REFUSED = "4xx"
+    RATE_LIMITED = "429"
+    FAILED = "5xx"
+    OTHER = "other"
+    """A redirect that led nowhere, or a status that no standard knows."""
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
     ERROR = "error"
 
 
-CODES: Final = frozenset({200, 204, 400, 401, 403, 404, 409, 422, 429, 500, 502, 503, 504})
-"""The status codes that are told apart; each costs a histogram for each operation. All others are `OTHER_CODE`."""
-OTHER_CODE: Final = "other"
+class ExemplarLabel(StrEnum):
+    """What an exemplar names: the trace, where traces are exported, and the generation, whose timeline is stored.
+
+    Names and values have 89 characters; OpenMetrics allows 128.
+    """
+
+    TRACE_ID = "trace_id"
+    GENERATION_ID = "generation_id"
+
+
+MAX_SAMPLES: Final = 3_000
+"""Of a scrape, when everything has happened that can. See `monitor.telemetry.series.full_spread`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +99,10 @@ class Metric:
     buckets: tuple[float, ...] = ()
 
 
-DELIVERY_S: Final = (0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 40, 50, 60, 75, 90, 120)
-"""They hold the poll grid, the window of `fixed` and the objective's threshold exactly, or percentiles would lie."""
-_SHORT_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+DELIVERY_S: Final = (1, 2, 5, 10, 15, 20, 30, 40, 50, 60, 75, 120, 300, 600)
+"""They hold the poll grid, the window of `fixed` and the objective's threshold exactly, or percentiles would lie; the
+last ones are for videos. Each costs six samples a model."""
+_SHORT_S: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _WHO: Final = (Label.PROVIDER, Label.MODEL, Label.ORIGIN)
 
 REQUESTS: Final = Metric("generation_requests_total", Type.COUNTER, _WHO, "generations accepted")

@@ -69,7 +69,7 @@ def _say(fact: Fact) -> _Said | None:
         case PollStarted():
             return _say_attempt(fact)
         case PollEnded():
-            level = logging.DEBUG if fact.result in _ORDINARY else logging.INFO
+            level = logging.DEBUG if fact.lingering or fact.result in _ORDINARY else logging.INFO
             return level, f"{_attempt(fact.attempt)}: {fact.result}", {"status": fact.status, "detail": fact.detail}
         case ResolveEnded():
             details = {"channel": fact.channel, "status": fact.status, "detail": fact.detail}

@@ -1,6 +1,6 @@
 """Counts and measures the facts for Prometheus."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, assert_never
 
 from prometheus_client import CollectorRegistry
@@ -31,16 +31,16 @@ from monitor.delivery.facts import (
 from monitor.delivery.model import Channel, ChannelResult, ErrorKind, Generation, Outcome, Stage
 from monitor.settings import ProviderSettings
 from monitor.telemetry import catalog
-from monitor.telemetry.catalog import NoStatus, Phase
+from monitor.telemetry.catalog import Code, Phase
+from monitor.telemetry.exemplars import Exemplars, NoExemplars
 from monitor.telemetry.series import DELIVERING, Series
 
 _FOUND_NOTHING: Final = (CallResult.PENDING, CallResult.NOT_FOUND)
+_CODES: Final = {2: Code.SUCCESS, 4: Code.REFUSED, 5: Code.FAILED}
+_TOO_MANY: Final = 429
 
 _Call = CreateEnded | StreamOpened | StreamEnded | PollEnded | ResolveEnded | LookedAgain | AssetChecked
 _How = ErrorKind | StreamResult | CallResult | None
-
-IsKept = Callable[[Generation, Ended | None], bool]
-"""Whether the trace of a generation is worth keeping, by its end; before that, whether it is in any case."""
 
 
 class _InFlight:
@@ -54,16 +54,16 @@ class _InFlight:
 
 
 class MetricsObserver:
-    """An `Observer` that keeps the metrics of all generations. Samples whose trace is kept name it as exemplar."""
+    """An `Observer` that keeps the metrics of all generations, with exemplars of those that are worth a look."""
 
     def __init__(
         self,
         registry: CollectorRegistry,
         providers: Sequence[ProviderSettings],
-        is_kept: IsKept = lambda _generation, _end: False,
+        exemplars: Exemplars | None = None,
     ) -> None:
         self._series = Series(registry, providers)
-        self._is_kept = is_kept
+        self._exemplars = exemplars or NoExemplars()
         self._in_flight: dict[str, _InFlight] = {}
 
     def __call__(self, generation: Generation, fact: Fact, /) -> None:
@@ -128,13 +128,13 @@ class MetricsObserver:
             case Reconciled():
                 self._leave(generation)
                 if fact.late_s is not None:
-                    exemplar = self._exemplar(generation, None)
+                    exemplar = self._exemplars.of_expired(generation)
                     self._series.of(catalog.LATE, generation.provider).observe(fact.late_s, exemplar)
 
     def _event_seen(self, generation: Generation, fact: EventSeen) -> None:
         self._series.of(catalog.SSE_EVENTS, generation.provider, fact.type).inc()
         if fact.since_open_s is not None:
-            exemplar = self._exemplar(generation, None)
+            exemplar = self._exemplars.of(generation)
             self._series.of(catalog.SSE_FIRST_EVENT, generation.provider).observe(fact.since_open_s, exemplar)
 
     def _stream_ended(self, generation: Generation, fact: StreamEnded) -> None:
@@ -152,7 +152,7 @@ class MetricsObserver:
 
     def _ended(self, generation: Generation, fact: Ended) -> None:
         state, verdict, who = self._leave(generation), fact.verdict, self._series.who(generation)
-        exemplar = self._exemplar(generation, fact)
+        exemplar = self._exemplars.of(generation, fact)
         self._series.of(catalog.OUTCOMES, *who, verdict.outcome, verdict.channel, verdict.reason or "").inc(1, exemplar)
         if fact.submitted_at_s is None:
             return
@@ -163,23 +163,23 @@ class MetricsObserver:
         self._series.of(catalog.DELIVERY_DURATION, *who, verdict.channel).observe(duration_s, exemplar)
         if verdict.channel is Channel.POLLING and state is not None and state.found_nothing_at_s is not None:
             gap_s = verdict.at_s - state.found_nothing_at_s
-            self._series.of(catalog.DETECTION_GAP, generation.provider, generation.policy).observe(gap_s, exemplar)
+            schedule = self._series.schedule(generation)
+            self._series.of(catalog.DETECTION_GAP, generation.provider, schedule).observe(gap_s, exemplar)
 
     def _measured(self, generation: Generation, fact: ChannelsMeasured) -> None:
         provider, model, _ = self._series.who(generation)
         for channel in DELIVERING:
             result = fact.measurement.of(channel)
             self._series.of(catalog.CHANNEL_RESULTS, provider, model, channel, result).inc()
-            if result is ChannelResult.CONFIRMED:
-                exemplar = self._exemplar(generation, None)
+            if result is ChannelResult.CONFIRMED and fact.measurement.lag_s is not None:
+                exemplar = self._exemplars.of(generation)
                 self._series.of(catalog.CHANNEL_LAG, provider, channel).observe(fact.measurement.lag_s, exemplar)
-
-    def _exemplar(self, generation: Generation, end: Ended | None) -> dict[str, str] | None:
-        return {"trace_id": generation.trace.trace_id} if self._is_kept(generation, end) else None
 
     def _call(self, generation: Generation, stage: Stage, fact: _Call, how: _How) -> None:
         series = self._series.of(catalog.PROVIDER_REQUESTS, generation.provider, stage, _code(fact.status, how))
-        series.observe(fact.at_s - fact.started_at_s, self._exemplar(generation, None))
+        is_expired = isinstance(fact, LookedAgain)
+        exemplar = self._exemplars.of_expired(generation) if is_expired else self._exemplars.of(generation)
+        series.observe(fact.at_s - fact.started_at_s, exemplar)
 
     def _enter(self, generation: Generation, phase: Phase) -> None:
         self._leave(generation)
@@ -201,10 +201,10 @@ class MetricsObserver:
         return state
 
 
-def _code(status: int | None, how: _How) -> str:
-    """The HTTP status where there was one, else what went wrong; from a closed set either way."""
+def _code(status: int | None, how: _How) -> Code:
+    """The class of the HTTP status where there was one, else what went wrong."""
     if status is not None:
-        return str(status) if status in catalog.CODES else catalog.OTHER_CODE
+        return Code.RATE_LIMITED if status == _TOO_MANY else _CODES.get(status // 100, Code.OTHER)
     if how == CallResult.TIMEOUT:
-        return NoStatus.TIMEOUT
-    return NoStatus.CANCELLED if how == CallResult.CANCELLED else NoStatus.ERROR
+        return Code.TIMEOUT
+    return Code.CANCELLED if how == CallResult.CANCELLED else Code.ERROR

@@ -4,9 +4,9 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
+import structlog
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 import monitor
@@ -14,15 +14,22 @@ from monitor.delivery.ports import Observer
 from monitor.settings import Settings
 from monitor.telemetry import catalog
 from monitor.telemetry.catalog import SpanResult
+from monitor.telemetry.exemplars import KeptExemplars
 from monitor.telemetry.fanout import Fanout, observer_name
+from monitor.telemetry.http_attributes import HttpCalls, UrlTemplate
 from monitor.telemetry.instruments import build_metric
 from monitor.telemetry.log_observer import LogObserver
 from monitor.telemetry.metrics import MetricsObserver
-from monitor.telemetry.tracing import TraceSink, build_trace_sink, is_worth_keeping
+from monitor.telemetry.series import full_spread
+from monitor.telemetry.tracing import TraceSink, build_trace_sink
 
 LAG_INTERVAL_S: Final = 0.5
 REVISION_VARIABLE: Final = "MONITOR_REVISION"
 """The commit that was built; whoever builds an image sets it."""
+OWN_SAMPLES: Final = 150
+"""What a scrape has beside the generations: of this process, the store, traces, canaries."""
+
+_logger = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +57,24 @@ class Telemetry:
 
 
 def build_telemetry(
-    settings: Settings, registry: CollectorRegistry | None = None, more: Sequence[Observer] = ()
+    settings: Settings,
+    registry: CollectorRegistry | None = None,
+    more: Sequence[Observer] = (),
+    url_template: UrlTemplate | None = None,
 ) -> Telemetry:
-    """All observers, `more` behind our own; on a registry of their own unless one is given."""
+    """All observers, `more` behind our own; on a registry of their own unless one is given.
+
+    `url_template` says to traces where the calls to providers go.
+    """
     if registry is None:
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
     _say_what_runs(registry)
+    _warn_of_samples(full_spread(settings.providers) + OWN_SAMPLES)
     observers: list[Observer] = [
-        MetricsObserver(registry, settings.providers, partial(is_worth_keeping, settings=settings.tracing)),
+        MetricsObserver(registry, settings.providers, KeptExemplars(settings.tracing)),
         LogObserver(),
         *more,
     ]
@@ -70,7 +84,7 @@ def build_telemetry(
     return Telemetry(
         registry=registry,
         observer=Fanout(observers, lambda name: failures.labels(name).inc()),
-        traces=_build_traces(settings, registry),
+        traces=_build_traces(settings, registry, HttpCalls(settings.providers, url_template)),
         note_store=_build_store_notes(registry),
         observe_lag=build_metric(catalog.LOOP_LAG, registry).observe,
     )
@@ -81,11 +95,18 @@ def _say_what_runs(registry: CollectorRegistry) -> None:
     build_metric(catalog.BUILD_INFO, registry).labels(monitor.__version__, revision).set(1)
 
 
-def _build_traces(settings: Settings, registry: CollectorRegistry) -> TraceSink:
+def _warn_of_samples(samples: int) -> None:
+    """Each model of each provider costs samples; a scrape of any size is answered all the same."""
+    if samples > catalog.MAX_SAMPLES:
+        said = "so many providers and models make large scrapes; a service for each provider keeps them small"
+        _logger.warning(said, samples_at_most=samples, recommended=catalog.MAX_SAMPLES)
+
+
+def _build_traces(settings: Settings, registry: CollectorRegistry, http: HttpCalls) -> TraceSink:
     spans = build_metric(catalog.TRACE_SPANS, registry)
     for result in SpanResult:
         spans.labels(result)
-    return build_trace_sink(settings.tracing, lambda result, number: spans.labels(result).inc(number))
+    return build_trace_sink(settings.tracing, lambda result, number: spans.labels(result).inc(number), http)
 
 
 def _build_store_notes(registry: CollectorRegistry) -> Callable[[int, int], None]:

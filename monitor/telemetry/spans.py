@@ -1,4 +1,8 @@
-"""A generation's facts as OpenTelemetry spans, made after its end, with the ids that went to the provider."""
+"""A generation's facts as OpenTelemetry spans, made after its end, with the ids that went to the provider.
+
+The spans of calls are HTTP client spans by OpenTelemetry's conventions, but for their names: those say what the call is
+to the generation (`poll`), and `url.template` says what it is to the provider.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -6,6 +10,7 @@ from typing import Final
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.util.types import Attributes, AttributeValue
 
@@ -27,9 +32,14 @@ from monitor.delivery.facts import (
     Resumed,
     StreamEnded,
     StreamResult,
+    Submitted,
 )
-from monitor.delivery.model import AssetResult, Channel, Generation, Outcome, Reason
+from monitor.delivery.model import AssetResult, Channel, Generation, Outcome, Reason, Stage
+from monitor.telemetry.http_attributes import HttpAttributes, HttpCalls
 
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.37.0"
+"""The version of the conventions that the attributes' names are from."""
+_SCOPE: Final = InstrumentationScope("monitor", monitor.__version__, SCHEMA_URL)
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _FINE: Final = (CallResult.READY, CallResult.PENDING, CallResult.CANCELLED)
 
@@ -42,18 +52,25 @@ def build_resource() -> Resource:
 
 
 def build_spans(
-    generation: Generation, facts: Sequence[Fact], wall_of: WallOf, began_at_s: float, resource: Resource
+    generation: Generation,
+    facts: Sequence[Fact],
+    wall_of: WallOf,
+    began_at_s: float,
+    resource: Resource,
+    http: HttpCalls | None = None,
 ) -> list[ReadableSpan]:
-    """The root span `generation`, its children create, stream and poll, and below the last two resolve.
+    """The root span `generation`, its children create, stream, poll, verify and look again, and below two, resolve.
 
     `wall_of` gives the wall instant of a loop instant; `began_at_s` is when the generation was accepted.
     """
-    maker = _Maker(generation, wall_of, resource)
+    maker = _Maker(generation, wall_of, resource, http or HttpCalls())
     spans = []
+    creates = 0
     for fact in facts:
         match fact:
             case CreateEnded():
-                spans.append(maker.create(fact))
+                spans.append(maker.create(fact, creates))
+                creates += 1
             case StreamEnded():
                 spans.append(maker.stream(fact, facts))
             case PollEnded():
@@ -61,9 +78,9 @@ def build_spans(
             case ResolveEnded():
                 spans.append(maker.resolve(fact, _asker(fact, facts)))
             case AssetChecked():
-                spans.append(maker.verify(fact))
+                spans.append(maker.verify(fact, facts))
             case LookedAgain():
-                spans.append(maker.look_again(fact))
+                spans.append(maker.look_again(fact, facts))
             case Ended():
                 spans.append(maker.root(fact, facts, began_at_s))
             case _:
@@ -83,8 +100,9 @@ def _asker(resolve: ResolveEnded, facts: Sequence[Fact]) -> str | None:
 class _Maker:
     """Makes the spans of one generation."""
 
-    def __init__(self, generation: Generation, wall_of: WallOf, resource: Resource) -> None:
+    def __init__(self, generation: Generation, wall_of: WallOf, resource: Resource, http: HttpCalls) -> None:
         self._generation = generation
+        self._http = http
         self._trace = generation.trace
         self._wall_of = wall_of
         self._resource = resource
@@ -110,60 +128,82 @@ class _Maker:
             "generation", SpanKind.INTERNAL, span_id, parent, began_at_s, fact.at_s, attributes, events, problem
         )
 
-    def create(self, fact: CreateEnded) -> ReadableSpan:
-        attributes: dict[str, AttributeValue] = {**_status(fact.status)}
-        if fact.error is not None:
-            attributes["error.type"] = fact.error
+    def create(self, fact: CreateEnded, tries_before: int) -> ReadableSpan:
+        attributes: dict[str, AttributeValue] = {**self._to_provider(Stage.CREATE), **_retry(fact.retry_in_s)}
+        if tries_before:
+            attributes["http.request.resend_count"] = tries_before
         return self._call("create", fact, attributes, fact.error)
 
     def stream(self, fact: StreamEnded, facts: Sequence[Fact]) -> ReadableSpan:
         how = fact.disconnect or fact.result
         attributes: dict[str, AttributeValue] = {
-            **_status(fact.status),
+            **self._to_provider(Stage.SUBSCRIBE),
             "generation.connection": fact.number,
             "generation.stream.end": how,
+            **_retry(fact.retry_in_s),
         }
         seen = [item for item in facts if isinstance(item, EventSeen) and fact.started_at_s <= item.at_s <= fact.at_s]
         events = [self._event(f"sse.{item.type}", item.at_s, _event_attributes(item)) for item in seen]
         is_fine = fact.disconnect in (Disconnect.DONE, Disconnect.EOF) or fact.result is StreamResult.CANCELLED
-        return self._call("stream", fact, attributes, None if is_fine else fact.detail or how, events)
+        return self._call("stream", fact, attributes, None if is_fine else how, events)
 
     def poll(self, fact: PollEnded) -> ReadableSpan:
         attributes: dict[str, AttributeValue] = {
-            **_status(fact.status),
+            **self._to_provider(Stage.POLL),
             "generation.attempt": fact.attempt,
             "generation.poll.result": fact.result,
         }
-        return self._call("poll", fact, attributes, None if fact.result in _FINE else fact.detail or fact.result)
+        if fact.lingering:
+            attributes["generation.lingering"] = True
+        return self._call("poll", fact, attributes, _problem(fact.result))
 
     def resolve(self, fact: ResolveEnded, parent: str | None) -> ReadableSpan:
-        attributes: dict[str, AttributeValue] = {**_status(fact.status), "generation.resolve.result": fact.result}
-        problem = None if fact.result in _FINE else fact.detail or fact.result
-        return self._call("resolve", fact, attributes, problem, parent=parent)
-
-    def verify(self, fact: AssetChecked) -> ReadableSpan:
-        attributes: dict[str, AttributeValue] = {**_status(fact.status), "generation.verify.result": fact.result}
-        return self._call("verify", fact, attributes, None if fact.result is AssetResult.OK else fact.detail)
-
-    def look_again(self, fact: LookedAgain) -> ReadableSpan:
         attributes: dict[str, AttributeValue] = {
-            **_status(fact.status),
+            **self._to_provider(Stage.RESOLVE),
+            "generation.resolve.result": fact.result,
+        }
+        return self._call("resolve", fact, attributes, _problem(fact.result), parent=parent)
+
+    def verify(self, fact: AssetChecked, facts: Sequence[Fact]) -> ReadableSpan:
+        assets = (item.verdict.asset for item in facts if isinstance(item, Ended))
+        asset = next((asset for asset in assets if asset is not None), None)
+        attributes: dict[str, AttributeValue] = {
+            **({} if asset is None else self._http.to_asset(asset.url)),
+            "generation.verify.result": fact.result,
+        }
+        return self._call("verify", fact, attributes, None if fact.result is AssetResult.OK else fact.result)
+
+    def look_again(self, fact: LookedAgain, facts: Sequence[Fact]) -> ReadableSpan:
+        """The last look tells what came of all: the root, long exported, cannot."""
+        attributes: dict[str, AttributeValue] = {
+            **self._to_provider(Stage.POLL),
             "generation.look": fact.number,
             "generation.poll.result": fact.result,
         }
-        return self._call("look again", fact, attributes, None if fact.result in _FINE else fact.detail or fact.result)
+        later = [item for item in facts if isinstance(item, LookedAgain) and item.number > fact.number]
+        ends = [item for item in facts if isinstance(item, Reconciled)]
+        events = [] if later else [self._event("reconciled", end.at_s, _lateness(end)) for end in ends]
+        return self._call("look again", fact, attributes, _problem(fact.result), events)
+
+    def _to_provider(self, stage: Stage) -> HttpAttributes:
+        return self._http.to_provider(self._generation, stage)
 
     def _call(
         self,
         name: str,
         fact: CreateEnded | StreamEnded | PollEnded | ResolveEnded | AssetChecked | LookedAgain,
-        attributes: Attributes,
+        attributes: dict[str, AttributeValue],
         problem: str | None,
         events: Sequence[Event] = (),
         parent: str | None = None,
     ) -> ReadableSpan:
-        """A call to the provider, below the root or below `parent`."""
+        """A call over HTTP, below the root or below `parent`. `problem` is from a closed set; words are added to it."""
         parent = parent or self._trace.span_id
+        if fact.status is not None:
+            attributes["http.response.status_code"] = fact.status
+        if problem is not None:
+            attributes["error.type"] = problem
+            problem = getattr(fact, "detail", None) or problem
         began_at_s, at_s = fact.started_at_s, fact.at_s
         return self._span(name, SpanKind.CLIENT, fact.span_id, parent, began_at_s, at_s, attributes, events, problem)
 
@@ -190,6 +230,7 @@ class _Maker:
             status=Status(StatusCode.UNSET) if problem is None else Status(StatusCode.ERROR, problem),
             start_time=self._ns(began_at_s),
             end_time=self._ns(ended_at_s),
+            instrumentation_scope=_SCOPE,
         )
 
     def _context(self, span_id: str, *, remote: bool = False) -> SpanContext:
@@ -197,6 +238,8 @@ class _Maker:
 
     def _decision(self, fact: Fact) -> Event | None:
         match fact:
+            case Submitted():
+                return self._event("fallback scheduled", fact.at_s, {"polling_in_s": fact.grace_s})
             case Resumed():
                 return self._event("resumed", fact.at_s, {})
             case PollingStarted():
@@ -204,9 +247,6 @@ class _Maker:
             case ChannelsMeasured():
                 results = {"sse": fact.measurement.sse, "polling": fact.measurement.polling}
                 return self._event("channels measured", fact.at_s, results)
-            case Reconciled():
-                late = {} if fact.late_s is None else {"late_s": fact.late_s}
-                return self._event("reconciled", fact.at_s, late)
             case _:
                 return None
 
@@ -217,8 +257,16 @@ class _Maker:
         return int(self._wall_of(at_s).timestamp() * 1_000_000) * 1_000
 
 
-def _status(status: int | None) -> dict[str, int]:
-    return {} if status is None else {"http.response.status_code": status}
+def _problem(result: CallResult) -> str | None:
+    return None if result in _FINE else result
+
+
+def _retry(retry_in_s: float | None) -> dict[str, float]:
+    return {} if retry_in_s is None else {"generation.retry_in_s": retry_in_s}
+
+
+def _lateness(end: Reconciled) -> dict[str, bool | float]:
+    return {"late": False} if end.late_s is None else {"late": True, "late_s": end.late_s}
 
 
 def _event_attributes(event: EventSeen) -> dict[str, str | float]:

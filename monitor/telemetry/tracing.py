@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import structlog
@@ -13,6 +14,7 @@ from monitor.delivery.facts import Ended, Fact
 from monitor.delivery.model import Generation, Origin, Outcome
 from monitor.settings import TracingSettings
 from monitor.telemetry.catalog import SpanResult
+from monitor.telemetry.http_attributes import HttpCalls
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -56,14 +58,14 @@ class NoTraces:
         """Nothing."""
 
 
-def build_trace_sink(settings: TracingSettings, count: CountSpans) -> TraceSink:
+def build_trace_sink(settings: TracingSettings, count: CountSpans, http: HttpCalls | None = None) -> TraceSink:
     """Where traces go by the settings. OpenTelemetry is only imported when it is used."""
     if settings.endpoint is None:
         return NoTraces()
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
     endpoint = settings.endpoint if settings.endpoint.endswith("/v1/traces") else f"{settings.endpoint}/v1/traces"
-    return OtlpTraces(settings, OTLPSpanExporter(endpoint, timeout=EXPORT_TIMEOUT_S), count)
+    return OtlpTraces(settings, OTLPSpanExporter(endpoint, timeout=EXPORT_TIMEOUT_S), count, http)
 
 
 def is_worth_keeping(generation: Generation, end: Ended | None, settings: TracingSettings) -> bool:
@@ -84,7 +86,9 @@ def is_worth_keeping(generation: Generation, end: Ended | None, settings: Tracin
 class OtlpTraces:
     """Exports over OTLP/HTTP from a thread. What does not fit into the queue is dropped and counted."""
 
-    def __init__(self, settings: TracingSettings, exporter: "SpanExporter", count: CountSpans) -> None:
+    def __init__(
+        self, settings: TracingSettings, exporter: "SpanExporter", count: CountSpans, http: HttpCalls | None = None
+    ) -> None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
         from monitor.telemetry.spans import build_resource, build_spans
@@ -94,7 +98,7 @@ class OtlpTraces:
         self._settings = settings
         self._count = count
         self._exporter = exporter
-        self._build_spans = build_spans
+        self._build_spans = partial(build_spans, http=http)
         self._resource = build_resource()
         self._waiting = 0
         self._lock = threading.Lock()

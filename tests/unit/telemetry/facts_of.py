@@ -4,16 +4,21 @@ from dataclasses import replace
 
 from monitor.delivery.facts import (
     Accepted,
+    AssetChecked,
     CallResult,
+    ChannelsMeasured,
     CreateEnded,
     Disconnect,
     Ended,
     EventSeen,
     EventType,
     Fact,
+    LookedAgain,
     PollEnded,
     PollingStarted,
     PollStarted,
+    Reconciled,
+    ReconcilingStarted,
     ResolveEnded,
     StreamEnded,
     StreamOpened,
@@ -22,10 +27,13 @@ from monitor.delivery.facts import (
 )
 from monitor.delivery.model import (
     Asset,
+    AssetResult,
     Channel,
+    ChannelResult,
     Flow,
     Generation,
     Kind,
+    Measurement,
     Origin,
     Outcome,
     Reason,
@@ -34,7 +42,7 @@ from monitor.delivery.model import (
 )
 from monitor.settings import ProviderSettings
 
-ASSET = Asset("https://cdn.test/a.webp", Kind.IMAGE)
+ASSET = Asset("https://cdn.test/a.webp?signature=s3cret", Kind.IMAGE)
 PROVIDER = ProviderSettings(name="superduperai", base_url="http://provider.test", models=("comfyui/flux",))
 GENERATION = Generation(
     id="0199aaaa-0000-7000-8000-000000000001",
@@ -102,4 +110,39 @@ def delivered_by_polling() -> list[Fact]:
         ResolveEnded(120.68, 120.6, span_id(3), Channel.POLLING, 2, CallResult.READY, 200, None),
         poll(2, 120.7, CallResult.READY),
         Ended(120.7, verdict(Outcome.DELIVERED, 120.7, Channel.POLLING, attempts=2), 100.5),
+    ]
+
+
+def found_out_after_sse_won() -> list[Fact]:
+    """What follows `delivered_by_sse`: polling lingered and had it 2.1 s later, and the URL serves the asset."""
+    return [
+        PollStarted(105.4, 1, 6, lingering=True),
+        PollEnded(105.6, 105.4, span_id(101), 1, CallResult.READY, 200, None, lingering=True),
+        AssetChecked(105.9, 105.6, span_id(4), AssetResult.OK, 200, "image/webp"),
+        ChannelsMeasured(105.9, Measurement(ChannelResult.WON, ChannelResult.CONFIRMED, 2.1)),
+    ]
+
+
+def expired() -> list[Fact]:
+    """Polling found nothing to the last, and nobody measured; t = 0 is at 100.5 s, the window is 75 s."""
+    return [
+        Accepted(100.0),
+        CreateEnded(100.5, 100.0, span_id(1), 200, None),
+        Submitted(100.5, 10.0),
+        PollingStarted(110.5, False),
+        PollStarted(110.5, 1, 6),
+        poll(1, 110.7, CallResult.PENDING),
+        Ended(175.5, verdict(Outcome.EXPIRED, 175.5, reason=Reason.PENDING, attempts=1), 100.5),
+    ]
+
+
+def looks_again(late_s: float | None = 90.2) -> list[Fact]:
+    """What follows `expired`: the second look finds it, or fails and is the last."""
+    how = CallResult.UNAVAILABLE if late_s is None else CallResult.READY
+    status, detail = (503, "come back later") if late_s is None else (200, None)
+    return [
+        ReconcilingStarted(175.6),
+        LookedAgain(205.7, 205.5, span_id(11), 1, CallResult.PENDING, 200, None),
+        LookedAgain(265.7, 265.5, span_id(12), 2, how, status, detail),
+        Reconciled(265.7, late_s),
     ]

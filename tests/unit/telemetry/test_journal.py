@@ -15,7 +15,14 @@ from monitor.delivery.facts import (
 )
 from monitor.delivery.model import Channel, Outcome
 from monitor.telemetry.journal import MAX_FACTS, Journal
-from tests.unit.telemetry.facts_of import delivered_by_sse, poll, span_id, verdict
+from tests.unit.telemetry.facts_of import (
+    delivered_by_sse,
+    found_out_after_sse_won,
+    looks_again,
+    poll,
+    span_id,
+    verdict,
+)
 
 END = Ended(9.0, verdict(Outcome.DELIVERED, 9.0, Channel.SSE), 0.0)
 
@@ -77,3 +84,20 @@ def test_however_much_happens_the_last_calls_and_the_end_find_room() -> None:
     assert len(journal.facts) == MAX_FACTS
     assert journal.facts[-1] is END
     assert journal.dropped == 2_000 - (MAX_FACTS - 1)
+
+
+def test_what_is_found_out_later_finds_room_in_a_journal_that_is_full() -> None:
+    journal = Journal()
+    for number in range(1_000):
+        journal.append(poll(number, 2.0, CallResult.PENDING))
+    journal.append(END)
+    _, _, checked, measured = found_out_after_sse_won()
+    started, first_look, _, reconciled = looks_again()
+    assert all(journal.append(fact) for fact in (checked, measured, started, reconciled))
+    assert not journal.append(first_look), "looks are as many as they are, and dropped like polls"
+    assert journal.facts[-5:] == [END, checked, measured, started, reconciled]
+
+
+def test_looks_at_what_expired_are_kept_in_an_ordinary_journal() -> None:
+    journal = Journal()
+    assert all(journal.append(fact) for fact in looks_again())

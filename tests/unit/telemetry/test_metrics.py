@@ -1,4 +1,4 @@
-"""What the metrics say of generations, that they exist before anything happened, and that they stay few."""
+"""What the metrics say of generations, and that they exist before anything happened."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,15 +7,20 @@ from prometheus_client import CollectorRegistry
 
 from monitor.delivery.facts import (
     Accepted,
+    AssetChecked,
     CallResult,
+    ChannelsMeasured,
     CreateEnded,
     Disconnect,
     Disowned,
     Ended,
     EventType,
     Fact,
+    LookedAgain,
     PollEnded,
     PollingStarted,
+    Reconciled,
+    ReconcilingStarted,
     ResolveEnded,
     Resumed,
     StreamEnded,
@@ -23,10 +28,20 @@ from monitor.delivery.facts import (
     StreamResult,
     Submitted,
 )
-from monitor.delivery.model import Channel, ErrorKind, Generation, Origin, Outcome, Reason
+from monitor.delivery.model import (
+    UNMEASURED,
+    AssetResult,
+    Channel,
+    ChannelResult,
+    ErrorKind,
+    Generation,
+    Measurement,
+    Origin,
+    Outcome,
+    Reason,
+)
 from monitor.settings import ProviderSettings
 from monitor.telemetry import catalog
-from monitor.telemetry.exposition import render
 from monitor.telemetry.metrics import MetricsObserver
 from monitor.telemetry.series import outcome_labels
 from tests.unit.telemetry.facts_of import (
@@ -34,13 +49,15 @@ from tests.unit.telemetry.facts_of import (
     PROVIDER,
     delivered_by_polling,
     delivered_by_sse,
+    expired,
+    found_out_after_sse_won,
     like,
+    looks_again,
     poll,
     span_id,
     verdict,
 )
 
-MAX_SAMPLES = 3_000
 API = {"provider": "superduperai", "model": "comfyui/flux", "origin": "api"}
 
 
@@ -58,6 +75,10 @@ class Watched:
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
 
+    def channel_result(self, channel: str, result: str) -> float | None:
+        labels = {"provider": "superduperai", "model": "comfyui/flux", "channel": channel, "result": result}
+        return self.value("generation_channel_results_total", **labels)
+
     def in_flight(self) -> dict[str, float | None]:
         return {
             phase.value: self.value("generation_in_flight", provider="superduperai", phase=phase)
@@ -72,7 +93,7 @@ def test_a_delivery_by_sse_is_counted_once_with_its_duration() -> None:
     labels = {**API, "outcome": "delivered", "channel": "sse", "reason": ""}
     assert watched.value("generation_outcomes_total", **labels) == 1
     assert watched.value("generation_delivery_duration_seconds_sum", **API, channel="sse") == 3.0
-    assert watched.value("generation_delivery_duration_seconds_bucket", **API, channel="sse", le="3.0") == 1
+    assert watched.value("generation_delivery_duration_seconds_bucket", **API, channel="sse", le="5.0") == 1
     assert watched.value("generation_delivery_duration_seconds_bucket", **API, channel="sse", le="2.0") == 0
     assert watched.value("generation_poll_attempts_bucket", **API, channel="sse", le="0.0") == 1
     assert watched.value("generation_sse_connections_total", provider="superduperai", result="opened") == 1
@@ -103,16 +124,23 @@ def test_a_poll_that_was_ready_when_sse_had_already_won_tells_no_gap() -> None:
 @pytest.mark.parametrize(
     ("fact", "operation", "code"),
     [
-        (CreateEnded(1.0, 0.0, span_id(1), 200, None), "create", "200"),
+        (CreateEnded(1.0, 0.0, span_id(1), 201, None), "create", "2xx"),
         (CreateEnded(1.0, 0.0, span_id(1), None, None, cancelled=True), "create", "cancelled"),
         (CreateEnded(1.0, 0.0, span_id(1), None, ErrorKind.TIMEOUT), "create", "timeout"),
         (CreateEnded(1.0, 0.0, span_id(1), None, ErrorKind.UNAVAILABLE), "create", "error"),
-        (CreateEnded(1.0, 0.0, span_id(1), 418, ErrorKind.REJECTED), "create", "other"),
-        (StreamOpened(1.0, 0.0, 1, 200), "subscribe", "200"),
-        (StreamEnded(1.0, 0.0, span_id(1), 1, StreamResult.NOT_FOUND, 404, None, None, None), "subscribe", "404"),
+        (CreateEnded(1.0, 0.0, span_id(1), 418, ErrorKind.REJECTED), "create", "4xx"),
+        (CreateEnded(1.0, 0.0, span_id(1), 307, ErrorKind.MALFORMED), "create", "other"),
+        (CreateEnded(1.0, 0.0, span_id(1), 999, ErrorKind.MALFORMED), "create", "other"),
+        (CreateEnded(1.0, 0.0, span_id(1), 429, ErrorKind.RATE_LIMITED), "create", "429"),
+        (StreamOpened(1.0, 0.0, 1, 200), "subscribe", "2xx"),
+        (StreamEnded(1.0, 0.0, span_id(1), 1, StreamResult.NOT_FOUND, 404, None, None, None), "subscribe", "4xx"),
         (StreamEnded(1.0, 0.0, span_id(1), 1, StreamResult.REFUSED, None, None, None, None), "subscribe", "error"),
         (PollEnded(1.0, 0.0, span_id(1), 1, CallResult.TIMEOUT, None, None), "poll", "timeout"),
-        (ResolveEnded(1.0, 0.0, span_id(1), Channel.SSE, 1, CallResult.READY, 200, None), "resolve", "200"),
+        (PollEnded(1.0, 0.0, span_id(1), 1, CallResult.UNAVAILABLE, 524, None), "poll", "5xx"),
+        (LookedAgain(1.0, 0.0, span_id(1), 1, CallResult.PENDING, 200, None), "poll", "2xx"),
+        (ResolveEnded(1.0, 0.0, span_id(1), Channel.SSE, 1, CallResult.READY, 200, None), "resolve", "2xx"),
+        (AssetChecked(1.0, 0.0, span_id(1), AssetResult.OK, 200, None), "verify", "2xx"),
+        (AssetChecked(1.0, 0.0, span_id(1), AssetResult.UNREACHABLE, None, "no host"), "verify", "error"),
     ],
 )
 def test_each_call_is_measured_under_its_status_or_what_went_wrong(fact: Fact, operation: str, code: str) -> None:
@@ -127,7 +155,7 @@ def test_a_stream_that_stood_is_not_measured_again_when_it_ends() -> None:
     opened = StreamOpened(1.0, 0.0, 1, 200)
     watched.tell([opened, StreamEnded(9.0, 0.0, span_id(1), 1, StreamResult.OPENED, 200, Disconnect.EOF, None, 1.0)])
     assert watched.value("generation_sse_connections_total", provider="superduperai", result="opened") == 1
-    labels = {"provider": "superduperai", "operation": "subscribe", "code": "200"}
+    labels = {"provider": "superduperai", "operation": "subscribe", "code": "2xx"}
     assert watched.value("generation_provider_request_duration_seconds_count", **labels) == 1
 
 
@@ -196,41 +224,84 @@ def test_every_series_that_an_alert_may_ask_for_exists_at_zero() -> None:
         ("generation_sse_disconnects_total", "reason", list(Disconnect)),
         ("generation_sse_events_total", "type", list(EventType)),
         ("generation_in_flight", "phase", list(catalog.Phase)),
+        ("generation_asset_checks_total", "result", list(AssetResult)),
+        ("generation_channel_lag_seconds_count", "channel", ["sse", "polling"]),
     ]
     for name, label, values in named:
         for value in values:
             assert watched.value(name, **{"provider": "superduperai", label: value}) == 0
+    for measured in ChannelResult:
+        assert watched.channel_result("sse", measured) == watched.channel_result("polling", measured) == 0
+    assert watched.value("generation_late_seconds_count", provider="superduperai") == 0
     assert watched.value("generation_slo_objective_ratio", provider="superduperai") == 0.99
 
 
-def test_at_full_spread_a_scrape_has_at_most_3000_samples() -> None:
-    models = tuple(f"model/{number}" for number in range(5))
-    watched = Watched(ProviderSettings(name="superduperai", base_url="http://x.test", models=models))
-    for fact in _calls_of_every_kind():
-        watched.tell([fact])
-    for model in (*models, "unknown"):
-        for origin in Origin:
-            for outcome, channel, reason in outcome_labels():
-                end = verdict(outcome, 60.0, channel, Reason(reason) if reason else None)
-                told: list[Fact] = [Accepted(0.0), Submitted(0.0, 10.0), poll(1, 10.0, CallResult.PENDING)]
-                told.append(Ended(60.0, end, 0.0))
-                watched.tell(told, like(origin=origin, model=model))
-    body, _ = render(watched.registry, "")
-    samples = [line for line in body.splitlines() if not line.startswith(b"#")]
-    assert 2_000 < len(samples) <= MAX_SAMPLES - 150, "room for what is yet to come"
+def test_both_channels_are_told_of_where_they_were_measured() -> None:
+    watched = Watched()
+    watched.tell([*delivered_by_sse(), *found_out_after_sse_won()])
+    assert watched.channel_result("sse", "won") == 1
+    assert watched.channel_result("polling", "confirmed") == 1
+    lag = {"provider": "superduperai", "channel": "polling"}
+    assert watched.value("generation_channel_lag_seconds_sum", **lag) == 2.1
+    assert watched.value("generation_channel_lag_seconds_bucket", **lag, le="2.0") == 0
+    assert watched.value("generation_channel_lag_seconds_bucket", **lag, le="5.0") == 1
+    assert watched.value("generation_channel_lag_seconds_count", provider="superduperai", channel="sse") == 0
+    assert watched.value("generation_asset_checks_total", provider="superduperai", result="ok") == 1
+    assert set(watched.in_flight().values()) == {0}, "what lingers is in flight no more"
 
 
-def _calls_of_every_kind() -> Iterable[Fact]:
-    for status in range(100, 600):
-        yield CreateEnded(1.0, 0.0, span_id(1), status, None)
-        yield StreamOpened(1.0, 0.0, 1, status)
-        yield poll(1, 1.0, CallResult.READY, status)
-        yield ResolveEnded(1.0, 0.0, span_id(1), Channel.SSE, 1, CallResult.READY, status, None)
-    for kind in ErrorKind:
-        yield CreateEnded(1.0, 0.0, span_id(1), None, kind)
-    yield CreateEnded(1.0, 0.0, span_id(1), None, None, cancelled=True)
-    for stream in StreamResult:
-        yield StreamEnded(1.0, 0.0, span_id(1), 1, stream, None, None, None, None)
-    for result in CallResult:
-        yield poll(1, 1.0, result, None)
-        yield ResolveEnded(1.0, 0.0, span_id(1), Channel.SSE, 1, result, None, None)
+@pytest.mark.parametrize("result", [ChannelResult.MISSED, ChannelResult.FAILED])
+def test_a_channel_that_never_had_it_has_no_lag(result: ChannelResult) -> None:
+    watched = Watched()
+    watched.tell([ChannelsMeasured(1.0, Measurement(result, ChannelResult.WON))])
+    assert watched.channel_result("sse", result) == watched.channel_result("polling", "won") == 1
+    for channel in ("sse", "polling"):
+        assert watched.value("generation_channel_lag_seconds_count", provider="superduperai", channel=channel) == 0
+
+
+def test_what_was_not_measured_is_unused_on_both_channels() -> None:
+    watched = Watched()
+    watched.tell([*delivered_by_sse(), ChannelsMeasured(103.6, UNMEASURED)])
+    assert watched.channel_result("sse", "unused") == watched.channel_result("polling", "unused") == 1
+    assert watched.channel_result("sse", "won") == 0
+
+
+def test_what_expired_is_reconciling_until_it_is_found_and_late() -> None:
+    watched = Watched()
+    watched.tell(expired())
+    assert set(watched.in_flight().values()) == {0}
+    started, first, second, reconciled = looks_again()
+    watched.tell([started])
+    assert watched.in_flight() == {"submitting": 0, "streaming": 0, "polling": 0, "reconciling": 1}
+    watched.tell([first, second, reconciled])
+    assert set(watched.in_flight().values()) == {0}
+    assert watched.value("generation_late_seconds_sum", provider="superduperai") == 90.2
+    assert watched.value("generation_late_seconds_bucket", provider="superduperai", le="60.0") == 0
+    assert watched.value("generation_late_seconds_bucket", provider="superduperai", le="120.0") == 1
+    labels = {**API, "outcome": "expired", "channel": "none", "reason": "pending"}
+    assert watched.value("generation_outcomes_total", **labels) == 1, "the outcome stays"
+    assert watched.value("generation_polls_total", provider="superduperai", result="ready") == 0, "a look is no poll"
+
+
+def test_what_is_never_found_is_not_late() -> None:
+    watched = Watched()
+    watched.tell([*expired(), *looks_again(late_s=None)])
+    assert set(watched.in_flight().values()) == {0}
+    assert watched.value("generation_late_seconds_count", provider="superduperai") == 0
+
+
+def test_after_a_restart_the_looks_go_on_without_a_second_outcome() -> None:
+    watched = Watched()
+    watched.tell([ReconcilingStarted(0.0)])
+    assert watched.in_flight()["reconciling"] == 1
+    watched.tell([Reconciled(1.0, 3.0)])
+    assert set(watched.in_flight().values()) == {0}
+    assert watched.value("generation_requests_total", **API) == 0
+
+
+def test_the_gap_of_a_policy_that_the_settings_no_longer_name_is_not_told_apart() -> None:
+    watched = Watched()
+    for number in range(50):
+        watched.tell(delivered_by_polling(), like(id=str(number), policy=f"of-old-{number}"))
+    gap = {"provider": "superduperai", "schedule": "other"}
+    assert watched.value("generation_detection_gap_seconds_count", **gap) == 50

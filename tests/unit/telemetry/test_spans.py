@@ -7,6 +7,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
 from monitor.delivery.facts import (
+    AssetChecked,
     CallResult,
     CreateEnded,
     Disconnect,
@@ -19,15 +20,20 @@ from monitor.delivery.facts import (
     StreamEnded,
     StreamResult,
 )
-from monitor.delivery.model import Channel, ErrorKind, Origin, Outcome, Reason, TraceContext
+from monitor.delivery.model import AssetResult, Channel, ErrorKind, Origin, Outcome, Reason, TraceContext
+from monitor.providers.superduper import url_template
 from monitor.settings import TracingSettings
-from monitor.telemetry.spans import build_resource, build_spans
+from monitor.telemetry.http_attributes import HttpCalls
+from monitor.telemetry.spans import SCHEMA_URL, build_resource, build_spans
 from monitor.telemetry.tracing import NoTraces, build_trace_sink, is_worth_keeping
 from tests.unit.telemetry.facts_of import (
     GENERATION,
+    PROVIDER,
     delivered_by_polling,
     delivered_by_sse,
+    found_out_after_sse_won,
     like,
+    looks_again,
     poll,
     span_id,
     verdict,
@@ -43,7 +49,11 @@ def _wall(at_s: float) -> datetime:
 
 
 def _spans(facts: list[Fact], trace: TraceContext = GENERATION.trace) -> list[ReadableSpan]:
-    return build_spans(like(trace=trace), facts, _wall, 100.0, build_resource())
+    return build_spans(like(trace=trace), facts, _wall, 100.0, build_resource(), HttpCalls((PROVIDER,), url_template))
+
+
+def _attributes(span: ReadableSpan) -> dict[str, object]:
+    return dict(span.attributes or {})
 
 
 def _named(spans: list[ReadableSpan], name: str) -> list[ReadableSpan]:
@@ -94,7 +104,7 @@ def test_the_root_spans_accept_to_end_and_says_how_it_went() -> None:
         "generation.reason": "",
     }
     assert root.status.status_code is StatusCode.UNSET
-    assert [event.name for event in root.events] == ["polling started"]
+    assert [event.name for event in root.events] == ["fallback scheduled", "polling started"]
     assert _parent(root) is None
 
 
@@ -182,14 +192,101 @@ def test_what_failed_has_status_error_with_the_reason(fact: Fact, problem: str |
     assert span.status.description == problem
 
 
-def test_statuses_are_told_by_their_conventional_name() -> None:
+def test_a_call_is_told_by_the_conventions_for_http_clients() -> None:
     (span,) = _spans([poll(3, 1.0, CallResult.UNAVAILABLE, 502)])
-    assert span.attributes is not None
-    assert dict(span.attributes) == {
+    assert span.kind is SpanKind.CLIENT
+    assert _attributes(span) == {
+        "http.request.method": "GET",
         "http.response.status_code": 502,
+        "server.address": "provider.test",
+        "server.port": 80,
+        "url.template": "/api/v1/file/{file_id}",
+        "url.full": "http://provider.test/api/v1/file/REDACTED",
+        "error.type": "unavailable",
         "generation.attempt": 3,
         "generation.poll.result": "unavailable",
     }
+    assert span.instrumentation_scope is not None
+    assert span.instrumentation_scope.schema_url == SCHEMA_URL
+
+
+def test_the_type_of_an_error_is_from_a_closed_set_whatever_words_came_with_it() -> None:
+    (span,) = _spans([poll(1, 1.0, CallResult.MALFORMED, 200, "not JSON: line 1")])
+    assert _attributes(span)["error.type"] == "malformed"
+    assert span.status.description == "not JSON: line 1"
+    for fine in (CallResult.READY, CallResult.PENDING, CallResult.CANCELLED):
+        (span,) = _spans([poll(1, 1.0, fine)])
+        assert "error.type" not in _attributes(span)
+
+
+def test_a_create_that_is_sent_again_says_which_time_it_is_and_how_long_was_waited() -> None:
+    facts: list[Fact] = [
+        CreateEnded(1.0, 0.0, span_id(1), 503, ErrorKind.UNAVAILABLE, retry_in_s=1.5),
+        CreateEnded(3.0, 2.5, span_id(2), 200, None),
+    ]
+    first, second = map(_attributes, _spans(facts))
+    assert first["http.request.method"] == second["http.request.method"] == "POST"
+    assert (first["error.type"], first["generation.retry_in_s"]) == ("unavailable", 1.5)
+    assert "http.request.resend_count" not in first
+    assert second["http.request.resend_count"] == 1
+    assert "error.type" not in second
+
+
+def test_the_check_of_the_asset_is_a_child_of_the_root_that_tells_no_more_than_the_host() -> None:
+    spans = _spans([*delivered_by_sse(), *found_out_after_sse_won()])
+    (verify,) = _named(spans, "verify")
+    assert (_id(verify), _parent(verify), _seconds(verify)) == (span_id(4), "b" * 16, (5.6, 5.9))
+    assert _attributes(verify) == {
+        "http.request.method": "GET",
+        "http.response.status_code": 200,
+        "server.address": "cdn.test",
+        "server.port": 443,
+        "url.full": "https://cdn.test/REDACTED",
+        "generation.verify.result": "ok",
+    }
+    assert verify.status.status_code is StatusCode.UNSET
+
+
+def test_an_asset_that_is_none_is_an_error_of_its_check_alone() -> None:
+    checked = AssetChecked(105.9, 105.6, span_id(4), AssetResult.WRONG_TYPE, 200, "said to be text/html")
+    spans = _spans([*delivered_by_sse(), checked])
+    (verify,), (root,) = _named(spans, "verify"), _named(spans, "generation")
+    assert (_attributes(verify)["error.type"], verify.status.description) == ("wrong_type", "said to be text/html")
+    assert root.status.status_code is StatusCode.UNSET
+
+
+def test_what_lingered_is_told_and_how_both_channels_did() -> None:
+    spans = _spans([*delivered_by_sse(), *found_out_after_sse_won()])
+    (lingering,), (root,) = _named(spans, "poll"), _named(spans, "generation")
+    assert _attributes(lingering)["generation.lingering"] is True
+    assert [(event.name, dict(event.attributes or {})) for event in root.events] == [
+        ("fallback scheduled", {"polling_in_s": 10.0}),
+        ("channels measured", {"sse": "won", "polling": "confirmed"}),
+    ]
+    assert "generation.lingering" not in _attributes(_spans([poll(1, 1.0, CallResult.READY)])[0])
+
+
+def test_looks_again_are_children_of_the_root_and_the_last_tells_how_late_it_was() -> None:
+    first, last = _spans(looks_again())
+    assert (first.name, last.name) == ("look again", "look again")
+    assert (_id(first), _id(last)) == (span_id(11), span_id(12))
+    assert _parent(first) == _parent(last) == "b" * 16
+    assert (_attributes(last)["generation.look"], _attributes(last)["generation.poll.result"]) == (2, "ready")
+    assert list(first.events) == []
+    assert [(event.name, dict(event.attributes or {})) for event in last.events] == [
+        ("reconciled", {"late": True, "late_s": 90.2})
+    ]
+
+
+def test_what_was_never_found_says_so_at_the_last_look() -> None:
+    *_, last = _spans(looks_again(late_s=None))
+    assert [(event.name, dict(event.attributes or {})) for event in last.events] == [("reconciled", {"late": False})]
+    assert (_attributes(last)["error.type"], last.status.description) == ("unavailable", "come back later")
+
+
+def test_nothing_that_is_secret_is_in_a_span() -> None:
+    spans = _spans([*delivered_by_sse(), *found_out_after_sse_won()])
+    assert "s3cret" not in "".join(span.to_json() for span in spans)
 
 
 def _end(outcome: Outcome = Outcome.DELIVERED, duration_s: float = 3.0) -> Ended:

@@ -17,7 +17,15 @@ from monitor.delivery.facts import (
 )
 from monitor.delivery.model import Channel, ErrorKind, Outcome, Reason
 from monitor.telemetry.timeline import render_timeline
-from tests.unit.telemetry.facts_of import delivered_by_polling, delivered_by_sse, poll, span_id, verdict
+from tests.unit.telemetry.facts_of import (
+    delivered_by_polling,
+    delivered_by_sse,
+    found_out_after_sse_won,
+    looks_again,
+    poll,
+    span_id,
+    verdict,
+)
 
 
 def test_a_delivery_by_sse_reads_as_it_happened() -> None:
@@ -102,8 +110,41 @@ def test_everything_else_that_can_happen_has_an_entry() -> None:
     ]
 
 
+def test_what_was_found_out_after_a_delivery_follows_its_end() -> None:
+    assert render_timeline(found_out_after_sse_won(), 100.5) == [
+        {"at_ms": 5100, "event": "poll", "attempt": 1, "result": "ready", "status": 200, "duration_ms": 200},
+        {
+            "at_ms": 5400,
+            "event": "asset_checked",
+            "result": "ok",
+            "status": 200,
+            "detail": "image/webp",
+            "duration_ms": 300,
+        },
+        {"at_ms": 5400, "event": "measured", "sse": "won", "polling": "confirmed", "lag_s": 2.1},
+    ]
+
+
+def test_looks_at_what_expired_tell_how_late_it_was() -> None:
+    assert render_timeline(looks_again(), 100.5) == [
+        {
+            "at_ms": 105200,
+            "event": "looked_again",
+            "number": 1,
+            "result": "pending",
+            "status": 200,
+            "duration_ms": 200,
+        },
+        {"at_ms": 165200, "event": "looked_again", "number": 2, "result": "ready", "status": 200, "duration_ms": 200},
+        {"at_ms": 165200, "event": "reconciled", "late_s": 90.2},
+    ]
+    *_, last_look, settled = render_timeline(looks_again(late_s=None), 100.5)
+    assert (last_look["result"], last_look["detail"]) == ("unavailable", "come back later")
+    assert settled == {"at_ms": 165200, "event": "reconciled"}
+
+
 def test_each_entry_keeps_its_place_as_the_timeline_grows() -> None:
-    facts = delivered_by_polling()
+    facts = [*delivered_by_polling(), *found_out_after_sse_won(), *looks_again()]
     whole = render_timeline(facts, 100.5)
     for number in range(len(facts)):
         part = render_timeline(facts[:number], 100.5)
@@ -111,5 +152,6 @@ def test_each_entry_keeps_its_place_as_the_timeline_grows() -> None:
 
 
 def test_entries_are_plain_json() -> None:
-    entries = render_timeline([*delivered_by_sse(), *delivered_by_polling()], 100.5)
+    told = [*delivered_by_sse(), *delivered_by_polling(), *found_out_after_sse_won(), *looks_again()]
+    entries = render_timeline(told, 100.5)
     assert json.loads(json.dumps(entries)) == entries
