@@ -1,0 +1,101 @@
+"""A real Prometheus on loopback, for as long as a test needs it."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+SCRAPE_INTERVAL = "200ms"
+JOB = "generation-monitor"
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    """Answers over its HTTP API."""
+
+    url: str
+    http: aiohttp.ClientSession
+
+    async def api(self, path: str, **params: str) -> Any:
+        """The `data` of an answer."""
+        async with self.http.get(f"{self.url}/api/v1/{path}", params=params) as response:
+            answer = await response.json()
+        assert answer["status"] == "success", answer
+        return answer["data"]
+
+    async def query(self, expression: str) -> list[dict[str, Any]]:
+        """An instant vector, as it is now."""
+        found: list[dict[str, Any]] = (await self.api("query", query=expression))["result"]
+        return found
+
+    async def exemplars(self, expression: str) -> list[dict[str, Any]]:
+        """Of the last minutes: one entry a series, with its `seriesLabels` and `exemplars`."""
+        now = datetime.now(UTC)
+        start, end = (instant.isoformat() for instant in (now - timedelta(minutes=10), now + timedelta(minutes=1)))
+        found: list[dict[str, Any]] = await self.api("query_exemplars", query=expression, start=start, end=end)
+        return found
+
+
+def require_prometheus() -> str:
+    """The program. Where it is not installed the test is skipped, and in CI it fails."""
+    program = shutil.which("prometheus")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("Prometheus is not installed; `make test` as root on Debian installs it")
+        pytest.skip("Prometheus is not installed")
+    return program
+
+
+@asynccontextmanager
+async def open_prometheus(folder: Path, target_url: str) -> AsyncIterator[Prometheus]:
+    """One that scrapes `target_url` several times a second, and stores exemplars."""
+    program = require_prometheus()
+    job = {"job_name": JOB, "static_configs": [{"targets": [target_url.removeprefix("http://")]}]}
+    settings = {"global": {"scrape_interval": SCRAPE_INTERVAL, "scrape_timeout": SCRAPE_INTERVAL}}
+    (folder / "prometheus.yml").write_text(json.dumps({**settings, "scrape_configs": [job]}), "utf-8")
+    address = f"127.0.0.1:{_free_port()}"
+    process = await asyncio.create_subprocess_exec(
+        program,
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'prometheus'}",
+        f"--web.listen-address={address}",
+        "--enable-feature=exemplar-storage",
+        "--log.level=error",
+    )
+    try:
+        async with aiohttp.ClientSession() as http:
+            await _ready(http, f"http://{address}", process)
+            yield Prometheus(f"http://{address}", http)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def _ready(http: aiohttp.ClientSession, url: str, process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            assert process.returncode is None, "Prometheus ended; what it said is above"
+            try:
+                async with http.get(f"{url}/-/ready") as response:
+                    if response.status == 200:
+                        return
+            except aiohttp.ClientConnectionError:
+                pass
+            await asyncio.sleep(0.05)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
