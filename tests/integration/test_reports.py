@@ -120,7 +120,7 @@ class TestWhatIsTaken:
         value = service.registry.get_sample_value
         duration, attempts = "generation_delivery_duration_seconds", "generation_poll_attempts"
         assert value(f"{duration}_sum", {**WHO, "channel": "sse"}) == 3.0
-        assert value(f"{duration}_bucket", {**WHO, "channel": "polling", "le": "7.5"}) == 0
+        assert value(f"{duration}_bucket", {**WHO, "channel": "polling", "le": "5.0"}) == 0
         assert value(f"{duration}_bucket", {**WHO, "channel": "polling", "le": "10.0"}) == 1
         assert value(f"{attempts}_sum", {**WHO, "channel": "polling"}) == 2
         assert value(f"{attempts}_count", {**WHO, "channel": "none"}) == 4
