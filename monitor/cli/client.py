@@ -38,6 +38,11 @@ class ServiceClient:
         """Cancel a generation."""
         return await self._call("DELETE", f"/v1/generations/{generation_id}")
 
+    async def summarize(self, window: str, *, with_distributions: bool) -> dict[str, Any]:
+        """SSE against polling over a window of time."""
+        wanted = {"distributions": "true"} if with_distributions else {}
+        return await self._call("GET", "/v1/summary", params={"window": window, **wanted})
+
     async def follow(self, generation_id: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """Each event of a generation with its name; the last is `generation`, unless the service stops before."""
         decoder = EventStreamDecoder()
@@ -52,7 +57,12 @@ class ServiceClient:
     async def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         async with self._http.request(method, path, **options) as response:
             await _check(response)
-            answer: dict[str, Any] = orjson.loads(await response.read())
+            try:
+                answer = orjson.loads(await response.read())
+            except orjson.JSONDecodeError:
+                answer = None
+            if not isinstance(answer, dict):
+                raise ServiceFailed("what answers there is no generation monitor")
             return answer
 
 

@@ -8,6 +8,7 @@ from monitor.cli.check import check
 from monitor.cli.demo import demo
 from monitor.cli.generate import generate
 from monitor.cli.output import fail
+from monitor.cli.report import report
 from monitor.cli.serve import serve
 from monitor.cli.simulate import simulate_provider
 from monitor.cli.token import token
@@ -20,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (serve, demo, generate, check, token, version):
+for command in (serve, demo, generate, report, check, token, version):
     app.command()(command)
 app.command("simulate-provider")(simulate_provider)
 

@@ -10,9 +10,10 @@ import typer
 from rich.live import Live
 from rich.markup import escape
 
-from monitor.cli.client import ServiceClient, ServiceFailed, check_service_url, open_service
+from monitor.cli.client import ServiceClient, ServiceFailed, open_service
 from monitor.cli.lanes import Lanes
 from monitor.cli.loop import run
+from monitor.cli.options import DEFAULT_URL, UrlOption
 from monitor.cli.output import err, out
 from monitor.cli.words import explain_end
 from monitor.delivery.model import Flow, Kind, Outcome
@@ -29,22 +30,13 @@ CANCEL_S: Final = 5.0
 """How long after Ctrl-C the service is given to cancel the generation."""
 
 
-def _service_url(text: str) -> str:
-    try:
-        return check_service_url(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
 def generate(
     prompt: Annotated[str, typer.Argument(help="What to make.")],
     provider: Annotated[str | None, typer.Option(help="Default: the first of the settings.")] = None,
     model: Annotated[str | None, typer.Option(help="Default: the provider's first.")] = None,
     kind: Annotated[Kind, typer.Option(help="What to make of it.")] = Kind.IMAGE,
     flow: Annotated[Flow, typer.Option(help="Which create call of the provider.")] = Flow.FILE,
-    url: Annotated[
-        str, typer.Option(envvar="MONITOR_URL", callback=_service_url, help="Where the service is.")
-    ] = "http://127.0.0.1:8080",
+    url: UrlOption = DEFAULT_URL,
     as_json: Annotated[bool, typer.Option("--json", help="Print the generation as JSON, and nothing else.")] = False,
 ) -> None:
     """Run one generation through the service and show how it is delivered.

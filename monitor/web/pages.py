@@ -18,6 +18,7 @@ from monitor.web.bodies import render_instant
 from monitor.web.context import CONTEXT
 from monitor.web.problems import Problem
 from monitor.web.summary import DEFAULT_WINDOW, summarize
+from monitor.web.wording import percentage, seconds, span
 
 LATEST: Final = 20
 _SECURITY: Final = {
@@ -142,33 +143,10 @@ def _page(template: str, **values: Any) -> web.Response:
     return web.Response(text=text, content_type="text/html", headers=_SECURITY)
 
 
-def _percentage(value: float | None, digits: int = 1) -> str:
-    """A ratio for people; never rounded up to a success that was not had."""
-    if value is None:
-        return "–"
-    scale = 10**digits
-    return f"{int(value * 100 * scale + 1e-9) / scale:.{digits}f}%"
-
-
-def _seconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f} s"
-
-
-def _span_text(interval: Sequence[float | None] | None) -> str:
-    """An interval of seconds for people: between two looks, at a moment that SSE told, or after the last look."""
-    if interval is None:
-        return "–"
-    after_s, by_s = interval
-    if by_s is None:
-        return f"over {after_s:.1f} s"
-    after, by = f"{after_s:.1f}", f"{by_s:.1f}"
-    return f"{by} s" if after == by else f"{after} to {by} s"
-
-
 _PACKAGE: Final = files("monitor.web")
 _STYLE: Final = (_PACKAGE / "static" / "status.css").read_text("utf-8")
 _TEMPLATES: Final = jinja2.Environment(
     loader=jinja2.PackageLoader("monitor.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True
 )
-_TEMPLATES.filters.update(percentage=_percentage, seconds=_seconds, instant=render_instant, span=_span_text)
+_TEMPLATES.filters.update(percentage=percentage, seconds=seconds, instant=render_instant, span=span)
 _TEMPLATES.globals.update(Outcome=Outcome, Channel=Channel)

@@ -1,21 +1,20 @@
 """The pages for people, in a real Chromium: what they show, that they renew themselves, and what they never do."""
 
-import os
 import re
-import shutil
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
+from playwright.async_api import Browser, expect
 
 from monitor.simulator.config import SimulatorConfig
+from tests.browsing import visit_page
 from tests.peers import Peer, a_file, serve
 from tests.serving import QUICK, Running, running, serve_app, service_settings
 
@@ -27,67 +26,6 @@ LONG = "W" * 3_000
 HOSTILE_URL = f"https://cdn.example/a'\"><b%20id=planted>.webp?sig={'A' * 1_500}"
 RENEWAL_MS = 20_000
 """How long a page has to renew itself: several times what it promises, as the machine may be busy."""
-
-
-@dataclass
-class Visit:
-    """A page, and all that it asked for and complained of. Without slots: Playwright keeps notes of its own on it."""
-
-    page: Page
-    origin: str
-    complaints: list[str] = field(default_factory=list)
-    strangers: list[str] = field(default_factory=list)
-
-    def watch(self) -> None:
-        """Take note from now on."""
-        self.page.on("console", self._hear)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", self._see)
-
-    async def width(self) -> tuple[int, int]:
-        """How wide the document is, and how much of it fits."""
-        root = "document.documentElement"
-        wide, fits = await self.page.evaluate(f"[{root}.scrollWidth, {root}.clientWidth]")
-        return wide, fits
-
-    def assert_clean(self) -> None:
-        """No complaint in the console, and no request to anybody but the service."""
-        assert self.complaints == []
-        assert self.strangers == []
-
-    def _hear(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
-
-    def _see(self, request: Request) -> None:
-        if urlsplit(request.url)[:2] != urlsplit(self.origin)[:2]:
-            self.strangers.append(request.url)
-
-
-@pytest_asyncio.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium, without a window."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        if os.environ.get("CI"):
-            pytest.fail("Chromium is not installed; `make test` as root on Debian installs it")
-        pytest.skip("Chromium is not installed")
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=chromium)
-        try:
-            yield launched
-        finally:
-            await launched.close()
-
-
-async def _visit(browser: Browser, url: str, *, width: int = 1440, height: int = 900) -> Visit:
-    page = await browser.new_page(viewport={"width": width, "height": height})
-    visit = Visit(page, url)
-    visit.watch()
-    response = await page.goto(url)
-    assert response is not None
-    assert response.status == 200
-    return visit
 
 
 async def _ask(service: Running, prompt: str) -> str:
@@ -104,7 +42,7 @@ async def test_the_status_page_says_what_the_summary_says(browser: Browser, tmp_
             assert (await service.generate(prompt))["outcome"] == "delivered"
         assert (await service.generate("four [fault:never]"))["outcome"] == "expired"
         summary = await service.get("/v1/summary?window=1h")
-        visit = await _visit(browser, service.url)
+        visit = await visit_page(browser, service.url)
         page = visit.page
         headline = page.locator(".card", has_text="Delivered, last hour")
         await expect(headline.locator(".figure")).to_have_text("75.00%")
@@ -130,7 +68,7 @@ def _floored(share: float) -> str:
 
 async def test_with_nothing_to_show_the_status_page_says_how_to_begin(browser: Browser, tmp_path: Path) -> None:
     async with running(tmp_path, SimulatorConfig()) as service:
-        visit = await _visit(browser, service.url)
+        visit = await visit_page(browser, service.url)
         await expect(visit.page.locator("main")).to_contain_text("None yet")
         await expect(visit.page.locator(".card .figure").first).to_have_text("–")
         visit.assert_clean()
@@ -138,7 +76,7 @@ async def test_with_nothing_to_show_the_status_page_says_how_to_begin(browser: B
 
 async def test_the_icon_that_a_browser_asks_for_is_there(browser: Browser, tmp_path: Path) -> None:
     async with running(tmp_path, SimulatorConfig()) as service:
-        page = (await _visit(browser, service.url)).page
+        page = (await visit_page(browser, service.url)).page
         icon = page.locator("link[rel~=icon]")
         named = await icon.first.get_attribute("href") if await icon.count() else None
         where = urljoin(page.url, named or "/favicon.ico")
@@ -147,7 +85,7 @@ async def test_the_icon_that_a_browser_asks_for_is_there(browser: Browser, tmp_p
 
 async def test_the_status_page_renews_itself(browser: Browser, tmp_path: Path) -> None:
     async with running(tmp_path, SimulatorConfig(fixed_render_s=0.2), policies={"quick": SHORT}) as service:
-        visit = await _visit(browser, service.url)
+        visit = await visit_page(browser, service.url)
         await expect(visit.page.locator("#latest tbody tr")).to_have_count(0)
         assert (await service.generate("a red fox [fault:never_closes]"))["outcome"] == "delivered"
         await expect(visit.page.locator("#latest tbody tr")).to_have_count(1, timeout=RENEWAL_MS)
@@ -159,7 +97,7 @@ async def test_a_generation_is_followed_to_its_end_and_is_then_left_alone(browse
     policy = {**SHORT, "window": 30.0}
     async with running(tmp_path, SimulatorConfig(), policies={"quick": policy}) as service:
         generation_id = await _ask(service, "a red fox [fault:never_closes] [render:4]")
-        status = await _visit(browser, service.url)
+        status = await visit_page(browser, service.url)
         await status.page.locator("#latest tbody a").first.click()
         await status.page.wait_for_url(f"**/generations/{generation_id}")
         page = status.page
@@ -218,7 +156,7 @@ async def attacked(tmp_path: Path) -> AsyncIterator[Attacked]:
 
 async def test_hostile_text_is_shown_and_not_interpreted(browser: Browser, attacked: Attacked) -> None:
     for url in attacked.pages:
-        visit = await _visit(browser, url)
+        visit = await visit_page(browser, url)
         page = visit.page
         await expect(page.get_by_text(HOSTILE).first).to_be_visible()
         await expect(page.locator("#planted, img, script, iframe, object, [onerror]")).to_have_count(0)
@@ -227,7 +165,7 @@ async def test_hostile_text_is_shown_and_not_interpreted(browser: Browser, attac
 
 
 async def test_the_link_to_an_asset_leads_there_and_nowhere_else(browser: Browser, attacked: Attacked) -> None:
-    visit = await _visit(browser, attacked.pages[2])
+    visit = await visit_page(browser, attacked.pages[2])
     link = visit.page.locator("dd a")
     assert await link.get_attribute("href") == attacked.delivered["asset"]["url"]
     assert attacked.delivered["asset"]["url"].startswith("https://cdn.example/")
@@ -237,7 +175,7 @@ async def test_the_link_to_an_asset_leads_there_and_nowhere_else(browser: Browse
 @pytest.mark.parametrize("width", [390, 1440])
 async def test_no_page_is_wider_than_the_screen(browser: Browser, attacked: Attacked, width: int) -> None:
     for url in attacked.pages:
-        visit = await _visit(browser, url, width=width)
+        visit = await visit_page(browser, url, width=width)
         wide, fits = await visit.width()
         assert wide <= fits, url
         visit.assert_clean()

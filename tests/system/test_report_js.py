@@ -1,8 +1,6 @@
 """The browser module in a real Chromium, on a page of another origin: who delivers, what is closed and reported."""
 
 import asyncio
-import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,7 +11,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 from prometheus_client import CollectorRegistry
 
 from monitor.web.access import hash_token
@@ -126,22 +124,6 @@ class Stage:
         """Reports in the metrics."""
         labels = {"provider": "superduperai", "model": "comfyui/flux", "origin": "report"}
         return self.service.registry.get_sample_value("generation_requests_total", labels) or 0.0
-
-
-@pytest_asyncio.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium, without a window."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        if os.environ.get("CI"):
-            pytest.fail("Chromium is not installed; `make test` as root on Debian installs it")
-        pytest.skip("Chromium is not installed")
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=chromium)
-        try:
-            yield launched
-        finally:
-            await launched.close()
 
 
 @asynccontextmanager
