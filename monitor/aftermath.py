@@ -108,16 +108,16 @@ class Aftermath:
     async def _find_out(self, flight: Flight, asset: Asset | None) -> None:
         try:
             _, checked = await asyncio.gather(_linger(flight.delivery), self._check(flight, asset))
-            measurement = None if flight.delivery is None else flight.delivery.measurement
-            self._tell(flight, measurement)
-            if measurement is not None or checked is not None:
-                findings = Findings(measurement=measurement, asset_check=checked)
-                await self._store.note(flight.record.id, findings, flight.timeline())
         except asyncio.CancelledError:
             self._write_trace(flight)
             raise
         finally:
             self.give_place_back(flight)
+        measurement = None if flight.delivery is None else flight.delivery.measurement
+        self._tell(flight, measurement)
+        if measurement is not None or checked is not None:
+            findings = Findings(measurement=measurement, asset_check=checked)
+            await self._store.note(flight.record.id, findings, flight.timeline())
 
     def _tell(self, flight: Flight, measurement: Measurement | None) -> None:
         """That is all there will be of this generation, but for a look again."""

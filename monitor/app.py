@@ -15,12 +15,13 @@ from monitor.delivery.clock import Clock
 from monitor.delivery.errors import StoreUnavailable
 from monitor.delivery.policy import Policy
 from monitor.delivery.ports import Observer
+from monitor.pilot import Lane
 from monitor.providers.asset_check import AssetChecker
 from monitor.providers.http import open_provider_http
 from monitor.providers.superduper import SuperDuperProvider, url_template
 from monitor.reconciler import Reconciler
 from monitor.reports import ReportIntake
-from monitor.runner import Lane, Runner
+from monitor.runner import Runner
 from monitor.settings import ProviderSettings, Settings
 from monitor.store.sql import SqlRecordStore, open_sql_store
 from monitor.store.tenancy import hold_instance

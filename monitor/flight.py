@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from monitor.delivery.clock import to_millisecond
+from monitor.delivery.clock import Clock, to_millisecond
 from monitor.delivery.driver import Delivery
 from monitor.delivery.facts import Ended, Fact
-from monitor.delivery.model import Generation, Handle, State, Verdict
+from monitor.delivery.model import Handle, State, Verdict
 from monitor.delivery.ports import Observer
 from monitor.delivery.render_interval import render_interval
 from monitor.store.port import Ending, Record, TimelineEntry
@@ -25,16 +25,7 @@ class Flight:
 
     def __init__(self, record: Record, accepted_at_s: float, observer: Observer) -> None:
         self.record = record
-        self.generation = Generation(
-            record.id,
-            record.origin,
-            record.provider,
-            record.model,
-            record.kind,
-            record.flow,
-            record.policy,
-            record.trace,
-        )
+        self.generation = record.generation
         self.accepted_at_s = accepted_at_s
         self.submitted_at_s: float | None = None
         self.journal = Journal()
@@ -48,6 +39,14 @@ class Flight:
         self._before = tuple(record.timeline)
         self._observer = observer
         self._listeners: set[Callable[[], None]] = set()
+
+    @classmethod
+    def taken_up(cls, record: Record, clock: Clock, observer: Observer) -> "Flight":
+        """One that another process began, as far as it has come."""
+        flight = cls(record, clock.loop_s(record.created_at), observer)
+        if record.submitted_at is not None:
+            flight.submitted_at_s = clock.loop_s(record.submitted_at)
+        return flight
 
     def emit(self, fact: Fact) -> None:
         """Keep the fact and tell everybody."""

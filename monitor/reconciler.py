@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -64,10 +64,7 @@ class Reconciler:
         since = self._clock.now() - RESUMED_FOR
         records = await self._store.unreconciled(self._instance, since=since, limit=MAX_PENDING)
         for record in records:
-            flight = Flight(record, self._loop_at_s(record.created_at), self._observer)
-            if record.submitted_at is not None:
-                flight.submitted_at_s = self._loop_at_s(record.submitted_at)
-            self.begin(flight)
+            self.begin(Flight.taken_up(record, self._clock, self._observer))
         return len(records)
 
     def begin(self, flight: Flight) -> None:
@@ -78,7 +75,7 @@ class Reconciler:
         if len(self._tasks) >= MAX_PENDING:
             _logger.warning("too many expired generations; this one is not looked at again", generation=record.id)
             return
-        ended_at_s = self._loop_at_s(record.ended_at)
+        ended_at_s = self._clock.loop_s(record.ended_at)
         task = asyncio.get_running_loop().create_task(self._reconcile(flight, record.handle, ended_at_s))
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -142,10 +139,6 @@ class Reconciler:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _logger.error("reconciliation crashed", exc_info=error)
-
-    def _loop_at_s(self, instant: datetime) -> float:
-        """The loop's instant of a wall instant of the past."""
-        return asyncio.get_running_loop().time() - max(0.0, (self._clock.now() - instant).total_seconds())
 
 
 def _narrowed(flight: Flight, found_at_s: float, render: RenderInterval | None) -> RenderInterval | None:

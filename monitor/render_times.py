@@ -18,7 +18,8 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Final
 
@@ -58,14 +59,19 @@ class Ranked:
         return self.times_s[bisect_left(self.jobs, rank)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RenderTimes:
-    """What `n` observations tell. `masses`, the likeliest ones, are in order of time; their shares sum to 1."""
+    """What `n` observations tell. Certain bounds cost nothing; what is likeliest is searched when it is asked for."""
 
     n: int
-    masses: tuple[Mass, ...]
     afters: Ranked
     bys: Ranked
+    _spans: Counter[_Span] = field(repr=False)
+
+    @cached_property
+    def masses(self) -> tuple[Mass, ...]:
+        """The likeliest ones, in order of time; their shares sum to 1."""
+        return _likeliest_masses(self._spans)
 
     def quantile(self, p: float) -> Interval | None:
         """The interval in which, for certain, the time lies by which a share `p` of these jobs was ready.
@@ -116,7 +122,7 @@ def estimate_render_times(observed: Iterable[Interval] | Mapping[Interval, int])
     times = {span: _interval(span) for span in spans}
     afters = _ranked((times[span][0], jobs) for span, jobs in spans.items())
     bys = _ranked((times[span][1], jobs) for span, jobs in spans.items())
-    return RenderTimes(spans.total(), _likeliest_masses(spans), afters, bys)
+    return RenderTimes(spans.total(), afters, bys, spans)
 
 
 def _require_share(p: float) -> None:

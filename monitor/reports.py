@@ -15,7 +15,7 @@ from monitor.delivery.clock import Clock
 from monitor.delivery.errors import Overloaded, ShuttingDown, StoreUnavailable
 from monitor.delivery.facts import Accepted, Ended
 from monitor.delivery.identity import new_generation_id, new_trace
-from monitor.delivery.model import Channel, Flow, Generation, Kind, Origin, Outcome, Reason, State, Verdict
+from monitor.delivery.model import Channel, Flow, Kind, Origin, Outcome, Reason, State, Verdict
 from monitor.delivery.ports import Observer
 from monitor.store.port import Idempotency, Record, RecordStore
 from monitor.telemetry.timeline import render_timeline
@@ -184,16 +184,7 @@ class ReportIntake:
 
     def _tell(self, record: Record, end: Ended) -> None:
         """Once for each report: this is only reached by the one that the store took as new."""
-        generation = Generation(
-            record.id,
-            record.origin,
-            record.provider,
-            record.model,
-            record.kind,
-            record.flow,
-            record.policy,
-            record.trace,
-        )
+        generation = record.generation
         began_at_s = end.at_s if end.submitted_at_s is None else end.submitted_at_s
         self._observer(generation, Accepted(began_at_s))
         self._observer(generation, end)

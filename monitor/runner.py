@@ -1,41 +1,33 @@
 """Owns the generations in flight: accepts, drives, records, tells, resumes after a crash, stops in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import ExitStack
 from typing import Any, Final, TypeVar
 
 import structlog
 
 from monitor.aftermath import Aftermath
 from monitor.delivery.clock import Clock
-from monitor.delivery.driver import Delivery
 from monitor.delivery.errors import (
-    GenerationRejected,
     IdempotencyConflict,
     Overloaded,
     ShuttingDown,
     StoreUnavailable,
 )
-from monitor.delivery.facts import Accepted, Disowned, Resumed, Submitted
+from monitor.delivery.facts import Accepted, Disowned
 from monitor.delivery.identity import new_generation_id, new_trace
 from monitor.delivery.model import (
     Channel,
     GenerationRequest,
-    Handle,
     Origin,
     Outcome,
     Reason,
-    State,
     Verdict,
 )
-from monitor.delivery.policy import Policy
-from monitor.delivery.ports import Observer, Provider
-from monitor.delivery.race import Race
-from monitor.delivery.submission import submit
+from monitor.delivery.ports import Observer
 from monitor.flight import Flight, ended_record
+from monitor.pilot import Lane, Pilot
 from monitor.store.port import Ending, Idempotency, Record, RecordStore, TimelineEntry
 
 STORE_PATIENCE_S: Final = 1.0
@@ -43,18 +35,11 @@ STORE_PATIENCE_S: Final = 1.0
 KEY_PATIENCE_S: Final = 10.0
 """How long a caller with an idempotency key waits to hear whether the key is new."""
 RETRY_AFTER_S: Final = 2
+_STOPPING: Final = "the service is stopping; ask another one, or again in a moment"
 
 _Result = TypeVar("_Result")
 
 _logger = structlog.stdlib.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """A provider with the policies of its models."""
-
-    provider: Provider
-    policy_of: Callable[[str], Policy]
 
 
 class Runner:
@@ -71,7 +56,7 @@ class Runner:
         instance: str,
         max_in_flight: int,
     ) -> None:
-        self._lanes = lanes
+        self._pilot = Pilot(lanes, aftermath, self._submitted)
         self._store = store
         self._observer = observer
         self._aftermath = aftermath
@@ -108,45 +93,45 @@ class Runner:
         StoreUnavailable.
         """
         if self.is_stopping:
-            raise ShuttingDown("the service is stopping; ask another one, or again in a moment")
+            raise ShuttingDown(_STOPPING)
         if len(self._flights) >= self._max_in_flight:
             raise Overloaded(self._max_in_flight, RETRY_AFTER_S)
         flight = self._new_flight(provider, request, origin, idempotency, traceparent)
         self._flights[flight.record.id] = flight
-        write = self._keep(self._store.add(flight.record))
-        patience_s = STORE_PATIENCE_S if idempotency is None else KEY_PATIENCE_S
-        try:
-            await asyncio.wait((write,), timeout=patience_s)
-        except asyncio.CancelledError:
-            write.add_done_callback(lambda write: self._accepted_late(flight, request, write))
-            raise
-        if idempotency is not None and not write.done():
-            write.add_done_callback(lambda write: self._accepted_late(flight, request, write))
+        launch = asyncio.get_running_loop().create_task(self._launch(flight, request))
+        self._writes.add(launch)
+        launch.add_done_callback(self._launched)
+        await asyncio.wait((launch,), timeout=KEY_PATIENCE_S)
+        if not launch.done():
             raise StoreUnavailable("the store does not answer; ask again with the same Idempotency-Key")
-        kept = self._accepted(flight, request, write)
-        if kept is None:
+        kept = launch.result()
+        if kept.id == flight.record.id:
             return flight.snapshot(), True
         return self._repeated(kept, idempotency), False
 
-    def _accepted(self, flight: Flight, request: GenerationRequest, write: "asyncio.Task[Record]") -> Record | None:
-        """Let it fly, unless an older generation has its key: that is returned. Raises what the store raised.
+    async def _launch(self, flight: Flight, request: GenerationRequest) -> Record:
+        """Record it and let it fly, unless an older one has its key: that is returned. It goes on without its caller.
 
-        A record that the store takes its time to write, or cannot write at present, is no reason to let a caller wait.
+        Without a key, a store that takes its time, or cannot be written at present, holds nothing up.
         """
-        if write.done() and (write.cancelled() or write.exception() is not None):
-            del self._flights[flight.record.id]
-        kept = write.result() if write.done() else flight.record
-        if kept.id != flight.record.id:
-            del self._flights[flight.record.id]
+        with ExitStack() as undoing:
+            undoing.callback(self._flights.pop, flight.record.id)
+            write = self._keep(self._store.add(flight.record))
+            await asyncio.wait((write,), timeout=STORE_PATIENCE_S if flight.record.idempotency is None else None)
+            kept = write.result() if write.done() else flight.record
+            if self.is_stopping:
+                raise ShuttingDown(_STOPPING)
+            if kept.id == flight.record.id:
+                undoing.pop_all()
+                flight.emit(Accepted(flight.accepted_at_s))
+                self._spawn(flight, self._fly(flight, request))
             return kept
-        flight.emit(Accepted(flight.accepted_at_s))
-        self._spawn(flight, self._fly(flight, request))
-        return None
 
-    def _accepted_late(self, flight: Flight, request: GenerationRequest, write: "asyncio.Task[Record]") -> None:
-        """Nobody waits any more; whoever asks again with its key finds it. What the store raised is logged already."""
-        with suppress(StoreUnavailable, asyncio.CancelledError):
-            self._accepted(flight, request, write)
+    def _launched(self, launch: "asyncio.Task[Record]") -> None:
+        """What it raised is for its caller, if that still waits; a store that refused has its own line."""
+        self._writes.discard(launch)
+        if not launch.cancelled():
+            launch.exception()
 
     async def get(self, generation_id: str) -> Record | None:
         """The record as it stands now, in flight or from the store."""
@@ -203,7 +188,7 @@ class Runner:
         """Take up what was in flight when this instance last stopped. Returns how many. Raises StoreUnavailable."""
         records = await self._store.unfinished(self._instance)
         for record in records:
-            flight = Flight(record, self._loop_at(record.created_at), self._observer)
+            flight = Flight.taken_up(record, self._clock, self._observer)
             self._flights[record.id] = flight
             self._spawn(flight, self._fly_on(flight))
         return len(records)
@@ -245,7 +230,7 @@ class Runner:
             model=request.model,
             kind=request.kind,
             flow=request.flow,
-            policy=self._lanes[provider].policy_of(request.model).name,
+            policy=self._pilot.policy_of(provider, request.model).name,
             trace=new_trace(traceparent),
             instance=self._instance,
             created_at=now,
@@ -261,66 +246,17 @@ class Runner:
 
     async def _fly(self, flight: Flight, request: GenerationRequest) -> None:
         """From the create call to the recorded end."""
-        await self._conclude(flight, await self._deliver(flight, request))
+        await self._conclude(flight, await self._pilot.fly(flight, request))
 
     async def _fly_on(self, flight: Flight) -> None:
         """From where the last process left it to the recorded end."""
-        await self._conclude(flight, await self._deliver_on(flight))
+        await self._conclude(flight, await self._pilot.fly_on(flight))
 
-    async def _deliver(self, flight: Flight, request: GenerationRequest) -> Verdict:
-        loop = asyncio.get_running_loop()
-        lane = self._lanes[flight.generation.provider]
-        if flight.was_cancelled():
-            return _cancelled(loop.time())
-        flight.submission = loop.create_task(submit(lane.provider, request, flight.generation.trace, flight.emit))
-        try:
-            handle = await flight.submission
-        except GenerationRejected as error:
-            return Verdict(Outcome.REJECTED, Channel.NONE, loop.time(), reason=error.reason, detail=error.detail)
-        except asyncio.CancelledError:
-            if flight.was_cancelled():
-                return _cancelled(loop.time())
-            raise
-        finally:
-            flight.submission = None
-        return await self._race(flight, lane, handle)
-
-    async def _race(self, flight: Flight, lane: Lane, handle: Handle) -> Verdict:
-        now_s = asyncio.get_running_loop().time()
-        policy = lane.policy_of(flight.generation.model)
-        flight.submitted(handle, now_s)
-        assert flight.record.submitted_at is not None  # noqa: S101 - just set
-        _ = self._keep(self._store.submit(flight.record.id, handle, flight.record.submitted_at))
-        flight.emit(Submitted(now_s, policy.grace_s))
-        flight.is_measured = self._aftermath.take_place(flight.generation)
-        return await self._drive(flight, lane, handle, Race(policy, now_s, lingers=flight.is_measured))
-
-    async def _deliver_on(self, flight: Flight) -> Verdict:
-        """The verdict on a generation that another process began."""
-        now_s = asyncio.get_running_loop().time()
-        record, lane = flight.record, self._lanes.get(flight.generation.provider)
-        if record.state is State.ACCEPTED or record.handle is None or record.submitted_at is None:
-            flight.emit(Resumed(now_s, None))
-            detail = "the service stopped before the create call was answered; it may have made a job"
-            return Verdict(Outcome.REJECTED, Channel.NONE, now_s, reason=Reason.CREATE_UNKNOWN, detail=detail)
-        submitted_at_s = min(now_s, self._loop_at(record.submitted_at))
-        flight.submitted_at_s = submitted_at_s
-        flight.emit(Resumed(now_s, submitted_at_s))
-        if lane is None:
-            detail = f"provider {flight.generation.provider!r} is no longer in the settings"
-            return Verdict(Outcome.EXPIRED, Channel.NONE, now_s, reason=Reason.MONITOR_DOWN, detail=detail)
-        race = Race(lane.policy_of(record.model), submitted_at_s, resumed_at_s=now_s)
-        if now_s >= race.deadline_at_s:
-            return Verdict(Outcome.EXPIRED, Channel.NONE, now_s, race.attempts, reason=Reason.MONITOR_DOWN)
-        flight.is_measured = self._aftermath.take_place(flight.generation)
-        race = Race(race.policy, submitted_at_s, resumed_at_s=now_s, lingers=flight.is_measured)
-        return await self._drive(flight, lane, record.handle, race)
-
-    async def _drive(self, flight: Flight, lane: Lane, handle: Handle, race: Race) -> Verdict:
-        flight.delivery = Delivery(lane.provider, handle, race, flight.generation.trace, flight.emit)
-        if flight.was_cancelled():
-            flight.delivery.cancel()
-        return await flight.delivery.run()
+    def _submitted(self, flight: Flight) -> None:
+        """Have the handle written, so that a restart can take the generation up again. Nobody waits for it."""
+        handle, at = flight.record.handle, flight.record.submitted_at
+        assert handle is not None and at is not None  # noqa: S101, PT018 - just set
+        _ = self._keep(self._store.submit(flight.record.id, handle, at))
 
     async def _conclude(self, flight: Flight, verdict: Verdict) -> None:
         """Write the outcome, and tell it if it was ours to write."""
@@ -382,11 +318,3 @@ class Runner:
             at_s = asyncio.get_running_loop().time()
             verdict = Verdict(Outcome.CANCELLED, Channel.NONE, at_s, reason=Reason.CRASHED, detail=type(error).__name__)
             self._spawn(flight, self._conclude(flight, verdict))
-
-    def _loop_at(self, instant: datetime) -> float:
-        """The loop instant of a wall instant of the past."""
-        return asyncio.get_running_loop().time() - (self._clock.now() - instant).total_seconds()
-
-
-def _cancelled(at_s: float) -> Verdict:
-    return Verdict(Outcome.CANCELLED, Channel.NONE, at_s, reason=Reason.CALLER)

@@ -11,8 +11,9 @@ from monitor.delivery.clock import Clock
 from monitor.delivery.facts import Ended, Fact
 from monitor.delivery.model import AssetResult, Flow, Generation, GenerationRequest, Handle, Kind
 from monitor.delivery.policy import FIXED
+from monitor.pilot import Lane
 from monitor.reconciler import Reconciler
-from monitor.runner import Lane, Runner
+from monitor.runner import Runner
 from monitor.store.port import Record
 from monitor.testing.memory_store import MemoryRecordStore
 from monitor.testing.scripted_provider import Connection, Say, ScriptedProvider, ready

@@ -1,5 +1,6 @@
-"""The wall clock, for stamps that people read. Durations never come from it."""
+"""The wall clock, for stamps that people read. Durations never come from it, but those that span a restart."""
 
+import asyncio
 from datetime import UTC, datetime
 
 
@@ -9,6 +10,13 @@ class Clock:
     def now(self) -> datetime:
         """Now, in UTC, to the millisecond."""
         return to_millisecond(datetime.now(UTC))
+
+    def loop_s(self, instant: datetime) -> float:
+        """The running loop's time at a wall instant of the past, which may lie before the loop's own start.
+
+        Only after a restart is there no better way; one that seems to lie in the future is now.
+        """
+        return asyncio.get_running_loop().time() - max(0.0, (self.now() - instant).total_seconds())
 
 
 def to_millisecond(instant: datetime) -> datetime:

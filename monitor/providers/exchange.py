@@ -85,9 +85,9 @@ class Connection(asyncio.Protocol):
         return not self._has_head
 
     def ask(self, request: bytes) -> None:
-        """Send a request. Raises ConnectionError when the connection is gone."""
+        """Send a request. Raises NoConnectionError when the connection is gone."""
         if self._transport is None:
-            raise ConnectionError("the connection was closed")
+            raise NoConnectionError("the connection was closed at once")
         self._has_head = self._is_over = self._may_be_kept = False
         self._failure = self._unpacker = None
         self._framing_bytes = 0

@@ -11,6 +11,7 @@ from monitor.delivery.model import (
     Channel,
     ChannelResult,
     Flow,
+    Generation,
     Handle,
     Kind,
     Measurement,
@@ -79,6 +80,13 @@ class Record:
     render: RenderInterval | None = None
     findings: Findings = field(default=Findings())
     timeline: Sequence[TimelineEntry] = field(default=())
+
+    @property
+    def generation(self) -> Generation:
+        """Who facts about it are about."""
+        return Generation(
+            self.id, self.origin, self.provider, self.model, self.kind, self.flow, self.policy, self.trace
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ written once. What comes out is the library's own text, byte for byte, but for t
 asks for here and which would cost one sample more a series. This is the one module that knows the library's inside.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from itertools import accumulate
 from typing import Any, Final
@@ -79,9 +80,9 @@ class _Quick(MetricWrapperBase):
             if suffix != "_created":
                 yield f"{self._name}{suffix}{_labels(own | labels)} "
 
+    @abstractmethod
     def _read_all(self) -> Iterable[float]:
         """The values of the samples, in the library's order."""
-        raise NotImplementedError
 
     def _exemplars(self) -> Iterable[Exemplar | None]:
         """Those of the first samples."""

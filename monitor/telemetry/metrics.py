@@ -32,7 +32,7 @@ from monitor.delivery.model import Channel, ChannelResult, ErrorKind, Generation
 from monitor.settings import ProviderSettings
 from monitor.telemetry import catalog
 from monitor.telemetry.catalog import Code, Phase
-from monitor.telemetry.exemplars import Exemplars, NoExemplars
+from monitor.telemetry.exemplars import Exemplars
 from monitor.telemetry.series import DELIVERING, Series
 
 _FOUND_NOTHING: Final = (CallResult.PENDING, CallResult.NOT_FOUND)
@@ -57,13 +57,10 @@ class MetricsObserver:
     """An `Observer` that keeps the metrics of all generations, with exemplars of those that are worth a look."""
 
     def __init__(
-        self,
-        registry: CollectorRegistry,
-        providers: Sequence[ProviderSettings],
-        exemplars: Exemplars | None = None,
+        self, registry: CollectorRegistry, providers: Sequence[ProviderSettings], exemplars: Exemplars
     ) -> None:
         self._series = Series(registry, providers)
-        self._exemplars = exemplars or NoExemplars()
+        self._exemplars = exemplars
         self._in_flight: dict[str, _InFlight] = {}
 
     def __call__(self, generation: Generation, fact: Fact, /) -> None:

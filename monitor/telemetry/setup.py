@@ -14,7 +14,7 @@ from monitor.delivery.ports import Observer
 from monitor.settings import Settings
 from monitor.telemetry import catalog
 from monitor.telemetry.catalog import SpanResult
-from monitor.telemetry.exemplars import KeptExemplars
+from monitor.telemetry.exemplars import Exemplars
 from monitor.telemetry.fanout import Fanout, observer_name
 from monitor.telemetry.http_attributes import HttpCalls, UrlTemplate
 from monitor.telemetry.instruments import build_metric
@@ -74,7 +74,7 @@ def build_telemetry(
     _say_what_runs(registry)
     _warn_of_samples(full_spread(settings.providers) + OWN_SAMPLES)
     observers: list[Observer] = [
-        MetricsObserver(registry, settings.providers, KeptExemplars(settings.tracing)),
+        MetricsObserver(registry, settings.providers, Exemplars(settings.tracing)),
         LogObserver(),
         *more,
     ]

@@ -45,7 +45,7 @@ from monitor.delivery.model import (
     Verdict,
 )
 from monitor.settings import TracingSettings
-from monitor.telemetry.exemplars import KeptExemplars
+from monitor.telemetry.exemplars import Exemplars
 from monitor.telemetry.exposition import render
 from monitor.telemetry.journal import MAX_FACTS, Journal
 from monitor.telemetry.log_observer import LogObserver
@@ -164,7 +164,7 @@ def test_each_generation_counts_one_outcome_and_leaves_nobody_in_flight(
     stories: list[list[Fact]], origin: Origin
 ) -> None:
     registry = CollectorRegistry()
-    observe = MetricsObserver(registry, (PROVIDER,), KeptExemplars(TracingSettings(sample_ratio=0.5)))
+    observe = MetricsObserver(registry, (PROVIDER,), Exemplars(TracingSettings(sample_ratio=0.5)))
     before = sum(not line.startswith(b"#") for line in render(registry, "")[0].splitlines())
     for number, fact in _interleaved(stories):
         observe(like(id=str(number), origin=origin), fact)

@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from monitor.delivery.facts import CallResult, Fact
 from monitor.delivery.model import Generation, Origin, TraceContext
 from monitor.settings import TracingSettings
-from monitor.telemetry.exemplars import KeptExemplars
+from monitor.telemetry.exemplars import Exemplars
 from monitor.telemetry.exposition import render
 from monitor.telemetry.metrics import MetricsObserver
 from tests.unit.telemetry.facts_of import (
@@ -44,7 +44,7 @@ def _exemplars(
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """The metric and the labels of each exemplar in a scrape."""
     registry = CollectorRegistry()
-    observe = MetricsObserver(registry, (PROVIDER,), KeptExemplars(settings))
+    observe = MetricsObserver(registry, (PROVIDER,), Exemplars(settings))
     for fact in facts:
         observe(generation, fact)
     body, _ = render(registry, "application/openmetrics-text; version=1.0.0")
@@ -99,13 +99,13 @@ def test_where_no_trace_is_exported_none_is_named_and_the_stored_timeline_still_
 
 
 def test_exemplars_are_as_small_as_openmetrics_wants_them() -> None:
-    said = KeptExemplars(EXPORTED).of_expired(GENERATION)
+    said = Exemplars(EXPORTED).of_expired(GENERATION)
     assert sum(len(name) + len(value) for name, value in said.items()) == 89 <= MAX_CHARS
 
 
 def test_prometheus_own_format_has_none() -> None:
     registry = CollectorRegistry()
-    observe = MetricsObserver(registry, (PROVIDER,), KeptExemplars(EXPORTED))
+    observe = MetricsObserver(registry, (PROVIDER,), Exemplars(EXPORTED))
     for fact in expired():
         observe(ORDINARY, fact)
     assert b"trace_id" not in render(registry, "")[0]

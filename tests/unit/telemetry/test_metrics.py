@@ -40,8 +40,9 @@ from monitor.delivery.model import (
     Outcome,
     Reason,
 )
-from monitor.settings import ProviderSettings
+from monitor.settings import ProviderSettings, TracingSettings
 from monitor.telemetry import catalog
+from monitor.telemetry.exemplars import Exemplars
 from monitor.telemetry.metrics import MetricsObserver
 from monitor.telemetry.series import outcome_labels
 from tests.unit.telemetry.facts_of import (
@@ -66,7 +67,7 @@ class Watched:
 
     def __init__(self, *providers: ProviderSettings) -> None:
         self.registry = CollectorRegistry()
-        self.observe = MetricsObserver(self.registry, providers or (PROVIDER,))
+        self.observe = MetricsObserver(self.registry, providers or (PROVIDER,), Exemplars(TracingSettings()))
 
     def tell(self, facts: Iterable[Fact], generation: Generation = GENERATION) -> None:
         for fact in facts:
