@@ -110,7 +110,7 @@ class GroupCommit:
         self._queue.append(write)
         self._open.add(write)
         self._filled.set()
-        return await asyncio.shield(write.done)
+        return await write.done  # who stops waiting does not take the write back
 
     async def _write_on(self) -> None:
         """Take what is there, commit it, and again. The gap lets a batch fill while nobody has to wait long."""
