@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from monitor.cli.output import err, out
-from monitor.settings import Scope, check_name
-from monitor.web.access import hash_token, new_token
+from monitor.settings import Scope, check_name, hash_token
+from monitor.web.access import new_token
 
 
 def token(

@@ -16,6 +16,7 @@ from monitor.settings.model import (
     TokenSettings,
     TracingSettings,
     check_name,
+    hash_token,
 )
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "TokenSettings",
     "TracingSettings",
     "check_name",
+    "hash_token",
     "load_settings",
 ]

@@ -22,6 +22,7 @@ from monitor.settings.model import (
     StoreSettings,
     TokenSettings,
     TracingSettings,
+    hash_token,
 )
 
 CONFIG_VARIABLE: Final = "MONITOR_CONFIG"
@@ -38,6 +39,8 @@ _SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
     "policies": PolicySettings,
     "providers": ProviderSettings,
 }
+_LEAST_TOKEN_CHARS: Final = 16
+_GUARDING_TOKEN: Final = re.compile(rf"[\x21-\x7e]{{{_LEAST_TOKEN_CHARS},}}")
 _SECRET_KEYS: Final = {"token", "sha256", "url"}
 _NO_PROVIDERS: Final = (
     "providers: there is none; add a [[providers]] table with name, base_url and models to the settings file, "
@@ -63,10 +66,11 @@ def load_settings(file: Path | None = None, *, overrides: Mapping[str, Any] | No
     folder = path.parent if path else Path()
     problems: list[str] = []
     providers = tuple(_with_token(provider, folder, at, problems) for at, provider in enumerate(settings.providers))
+    tokens = tuple(_with_hash(token, folder, at, problems) for at, token in enumerate(settings.tokens))
     problems += _check_policies(settings) + _check_names(settings) + _check_access(settings)
     if problems:
         raise SettingsInvalid(problems)
-    return settings.model_copy(update={"providers": providers})
+    return settings.model_copy(update={"providers": providers, "tokens": tokens})
 
 
 def _settings_file(file: Path | None) -> Path | None:
@@ -154,10 +158,8 @@ def _with_token(provider: ProviderSettings, folder: Path, at: int, problems: lis
     """The provider with its token read from where it is kept."""
     token = provider.token.get_secret_value() if provider.token else None
     if provider.token_file is not None:
-        try:
-            token = (folder / provider.token_file).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            problems.append(f"providers.{at}.token_file: cannot read {provider.token_file}: {error}")
+        token = _read_token(folder, provider.token_file, f"providers.{at}", problems)
+        if token is None:
             return provider
     elif token is not None and token.startswith("env:"):
         variable = token.removeprefix("env:")
@@ -167,6 +169,28 @@ def _with_token(provider: ProviderSettings, folder: Path, at: int, problems: lis
     if token is not None and not re.fullmatch(r"[\x21-\x7e]*", token):
         problems.append(f"providers.{at}: the token has characters that cannot stand in a header")
     return provider.model_copy(update={"token": SecretStr(token) if token else None, "token_file": None})
+
+
+def _with_hash(token: TokenSettings, folder: Path, at: int, problems: list[str]) -> TokenSettings:
+    """The bearer token with its hash, made from the file if it is kept in one. An empty file would let everybody in."""
+    if token.token_file is None:
+        return token
+    found = _read_token(folder, token.token_file, f"tokens.{at}", problems)
+    if found is not None and not _GUARDING_TOKEN.fullmatch(found):
+        problems.append(
+            f"tokens.{at}.token_file: {token.token_file} must hold one token of {_LEAST_TOKEN_CHARS} or more visible "
+            f"ASCII characters and nothing else, found {len(found)} characters; `monitor token` makes one"
+        )
+    return token.model_copy(update={"sha256": hash_token(found) if found else None, "token_file": None})
+
+
+def _read_token(folder: Path, file: Path, where: str, problems: list[str]) -> str | None:
+    """What the file holds, less white space around it."""
+    try:
+        return (folder / file).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{where}.token_file: cannot read {file}: {error}")
+        return None
 
 
 def _check_policies(settings: Settings) -> list[str]:

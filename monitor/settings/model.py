@@ -1,5 +1,6 @@
 """What can be set, as types: each key with its default, its bounds and what it means."""
 
+import hashlib
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -53,6 +54,11 @@ def _check_store_url(url: str) -> str:
     if scheme not in ("sqlite", "postgresql") or not rest:
         raise ValueError("url must begin with sqlite:/// or postgresql://")
     return url
+
+
+def hash_token(token: str) -> str:
+    """What is kept of a bearer token. Plain SHA-256: the token is random, so there is nothing to guess."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 Name = Annotated[str, AfterValidator(check_name)]
@@ -128,7 +134,16 @@ class TokenSettings(_Section):
 
     name: Name
     scopes: frozenset[Scope] = Field(min_length=1)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the token, in lower-case hex")
+    sha256: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the token, in lower-case hex; this or token_file"
+    )
+    token_file: Path | None = Field(None, description="a file that holds the token, relative to the settings file")
+
+    @model_validator(mode="after")
+    def _check(self) -> "TokenSettings":
+        if (self.sha256 is None) == (self.token_file is None):
+            raise ValueError("give sha256 or token_file, one of them")
+        return self
 
 
 class PolicySettings(_Section):

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import hashlib
 import hmac
 import ipaddress
 import secrets
@@ -14,7 +13,7 @@ from typing import Final
 
 from aiohttp import web
 
-from monitor.settings import Scope, TokenSettings
+from monitor.settings import Scope, TokenSettings, hash_token
 from monitor.web.problems import Problem
 
 ANY_ORIGIN: Final = "*"
@@ -27,11 +26,6 @@ _BEARER: Final = f'Bearer realm="{_REALM}"'
 def new_token() -> str:
     """A token that nobody can guess: 256 random bits."""
     return TOKEN_PREFIX + secrets.token_urlsafe(32)
-
-
-def hash_token(token: str) -> str:
-    """What the settings keep of a token. Plain SHA-256: the token is random, so there is nothing to guess."""
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +43,7 @@ class AccessControl:
     """Decides on a request. Without tokens, everything that addresses this machine by a loopback name is let in."""
 
     def __init__(self, tokens: Sequence[TokenSettings]) -> None:
-        self._tokens = [(token.sha256, Caller(token.name, token.scopes)) for token in tokens]
+        self._tokens = [(token.sha256 or "", Caller(token.name, token.scopes)) for token in tokens]
 
     def admit(self, request: web.Request, scope: Scope) -> Caller:
         """The caller, if it may do what `scope` says. Raises Problem 401 or 403."""

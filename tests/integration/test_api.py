@@ -12,9 +12,9 @@ import pytest_asyncio
 from openapi_spec_validator import validate
 
 from monitor.providers.eventstream import EventStreamDecoder, ServerSentEvent
+from monitor.settings import hash_token
 from monitor.simulator.config import SimulatorConfig
 from monitor.telemetry.catalog import DELIVERY_S
-from monitor.web.access import hash_token
 from monitor.web.openapi import build_openapi
 from tests.serving import Running, running
 

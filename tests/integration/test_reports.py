@@ -17,8 +17,8 @@ import pytest_asyncio
 from prometheus_client import CollectorRegistry
 from prometheus_client.samples import Sample
 
+from monitor.settings import hash_token
 from monitor.simulator.config import SimulatorConfig
-from monitor.web.access import hash_token
 from tests.serving import Running, running, serve_app, service_settings
 
 APP, OTHER = "https://app.example", "https://other.example"

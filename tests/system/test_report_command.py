@@ -13,8 +13,8 @@ import pytest_asyncio
 from aiohttp import web
 from playwright.async_api import Browser, expect
 
+from monitor.settings import hash_token
 from monitor.simulator.config import SimulatorConfig
-from monitor.web.access import hash_token
 from tests.browsing import visit_page
 from tests.peers import serve
 from tests.serving import QUICK, Running, running, serve_app, service_settings

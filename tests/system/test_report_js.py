@@ -14,7 +14,7 @@ from aiohttp import web
 from playwright.async_api import Browser, Page
 from prometheus_client import CollectorRegistry
 
-from monitor.web.access import hash_token
+from monitor.settings import hash_token
 from tests.peers import Peer, serve
 from tests.serving import Running, serve_app, service_settings
 

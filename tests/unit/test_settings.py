@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from monitor.delivery.errors import SettingsInvalid
 from monitor.delivery.policy import FIXED, Policy
-from monitor.settings import Scope, Settings, load_settings
+from monitor.settings import Scope, Settings, hash_token, load_settings
 from monitor.settings.loading import _SECTIONS
 
 SECRET = "s3kr1t-of-nobody"
@@ -231,6 +231,34 @@ def test_what_is_no_origin_is_a_problem(origin: str) -> None:
     assert problem.startswith("reports.allowed_origins.0: an origin looks like")
 
 
+class TestTokensInFiles:
+    """A bearer token may be kept in a file that its user reads as well, so that nothing has to be written twice."""
+
+    def test_what_the_file_holds_is_known_by_its_hash(self, tmp_path: Path) -> None:
+        (token,) = self._loaded(tmp_path, f"{SECRET}\n").tokens
+        assert (token.sha256, token.token_file) == (hash_token(SECRET), None)
+
+    def test_it_lets_the_service_listen_anywhere(self, tmp_path: Path) -> None:
+        assert not self._loaded(tmp_path, SECRET, server={"host": "0.0.0.0"}).is_loopback_only
+
+    @pytest.mark.parametrize("held", ["", "\n", "too-short", f"{SECRET} {SECRET}", f"{SECRET}\n{SECRET}", "ä" * 20])
+    def test_a_file_that_would_guard_nothing_is_a_problem_and_is_not_told(self, tmp_path: Path, held: str) -> None:
+        with pytest.raises(SettingsInvalid) as caught:
+            self._loaded(tmp_path, held)
+        (problem,) = caught.value.problems
+        assert problem.startswith("tokens.0.token_file: token must hold one token of 16 or more visible ASCII")
+        assert SECRET not in problem
+
+    def test_a_file_that_is_not_there_is_a_problem(self) -> None:
+        (problem,) = problems_of(tokens=[{"name": "app", "scopes": ["read"], "token_file": "no/such/file"}])
+        assert problem.startswith("tokens.0.token_file: cannot read no/such/file: ")
+
+    @staticmethod
+    def _loaded(folder: Path, held: str, **values: Any) -> Settings:
+        (folder / "token").write_text(held, "utf-8")
+        return load(tokens=[{"name": "app", "scopes": ["read"], "token_file": "token"}], **values)
+
+
 class TestProblems:
     @pytest.mark.parametrize(
         ("values", "problem"),
@@ -280,6 +308,8 @@ class TestProblems:
             ),
             ({"tokens": [{**TOKEN, "sha256": "ABC"}]}, "tokens.0.sha256: String should match pattern '^[0-9a-f]{64}$'"),
             ({"tokens": [TOKEN, TOKEN]}, "tokens: 'app' is there twice"),
+            ({"tokens": [{**TOKEN, "token_file": "x"}]}, "tokens.0: give sha256 or token_file, one of them"),
+            ({"tokens": [{**TOKEN, "sha256": None}]}, "tokens.0: give sha256 or token_file, one of them"),
             (
                 {"policies": {"Q Q": {}}},
                 "policies.Q Q.[key]: a name has 1 to 40 of a-z, 0-9, '_' and '-', and begins with a letter; "
