@@ -7,6 +7,8 @@ that the rule looks back over.
 from enum import StrEnum
 from typing import Final
 
+JOB: Final = "monitor"
+"""What Prometheus calls the scrape of the service; see `deploy/`."""
 CONFIDENCE_WINDOW: Final = "15m"
 SLO_WINDOW: Final = "30d"
 
@@ -26,8 +28,12 @@ def lost_ratio(window: str) -> str:
     return f"provider:generation_lost:ratio{window}"
 
 
-DELIVERY_UPPER_BOUND: Final = f"provider:generation_delivered:upper_bound{CONFIDENCE_WINDOW}"
-"""The highest share of deliveries that what was seen is still compatible with: the upper Wilson bound."""
+def upper_bound(window: str) -> str:
+    """The highest share of deliveries that `window` is still compatible with, per provider: the upper Wilson bound."""
+    return f"provider:generation_delivered:upper_bound{window}"
+
+
+DELIVERY_UPPER_BOUND: Final = upper_bound(CONFIDENCE_WINDOW)
 BUDGET_LEFT: Final = f"provider:generation_error_budget_left:ratio{SLO_WINDOW}"
 """Share of the error budget that is left: 1 when nothing was lost, 0 at the objective, negative below it."""
 
@@ -43,7 +49,6 @@ class Severity(StrEnum):
 class Alert(StrEnum):
     """All alerts. Each has a runbook of its name in `alerts/runbooks/`."""
 
-    NOTHING_DELIVERED = "NothingDelivered"
     DELIVERY_BELOW_OBJECTIVE = "DeliveryBelowObjective"
     ERROR_BUDGET_BURNS_FAST = "ErrorBudgetBurnsFast"
     ERROR_BUDGET_BURNS = "ErrorBudgetBurns"

@@ -218,6 +218,12 @@ TRACE_SPANS: Final = Metric(
     (Label.RESULT,),
     "spans of kept traces, by what became of them",
 )
+CLOCK: Final = Metric(
+    "generation_monitor_time_seconds",
+    Type.GAUGE,
+    (),
+    "the wall clock here at the time of the scrape, since 1970",
+)
 LOOP_LAG: Final = Metric(
     "generation_monitor_event_loop_lag_seconds",
     Type.HISTOGRAM,
@@ -249,5 +255,6 @@ ALL: Final = (
     STORE_WAITING,
     STORE_FAILURES,
     TRACE_SPANS,
+    CLOCK,
     LOOP_LAG,
 )

@@ -100,10 +100,10 @@ class QuickCounter(_Quick, Counter):
 
 
 class QuickGauge(_Quick, Gauge):
-    """A gauge."""
+    """A gauge; with `set_function` its value is asked for at each scrape."""
 
     def _read_all(self) -> Iterable[float]:
-        return (self._value.get(),)
+        return [value for _, _, value, *_ in self._child_samples()]
 
 
 class QuickHistogram(_Quick, Histogram):

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -72,6 +73,7 @@ def build_telemetry(
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
     _say_what_runs(registry)
+    build_metric(catalog.CLOCK, registry).set_function(lambda: datetime.now(UTC).timestamp())
     _warn_of_samples(full_spread(settings.providers) + OWN_SAMPLES)
     observers: list[Observer] = [
         MetricsObserver(registry, settings.providers, Exemplars(settings.tracing)),

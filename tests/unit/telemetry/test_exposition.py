@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import threading
+from datetime import UTC, datetime
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
@@ -13,6 +14,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from monitor.settings import Settings
+from monitor.telemetry import catalog
 from monitor.telemetry.catalog import ALL, Label, Metric, Type
 from monitor.telemetry.exposition import render
 from monitor.telemetry.instruments import build_metric
@@ -34,10 +36,30 @@ def _without_created(text: bytes) -> bytes:
     return re.sub(rb"(?m)^(# (HELP|TYPE) )?\w+_created[ {].*\n", b"", text)
 
 
+def _without_clock(text: bytes) -> bytes:
+    """It goes on between two renderings."""
+    return re.sub(rb"(?m)^%s .*\n" % catalog.CLOCK.name.encode(), b"", text)
+
+
 def test_the_text_is_the_librarys_own_in_both_formats() -> None:
     registry = _filled(CollectorRegistry())
-    assert render(registry, "")[0] == _without_created(generate_latest(registry))
-    assert render(registry, OPENMETRICS)[0] == _without_created(generate_openmetrics(registry))
+    for accept, encode in (("", generate_latest), (OPENMETRICS, generate_openmetrics)):
+        theirs = _without_created(encode(registry))
+        assert _without_clock(render(registry, accept)[0]) == _without_clock(theirs)
+
+
+def test_a_gauge_with_a_function_is_asked_at_each_scrape() -> None:
+    registry = CollectorRegistry()
+    values = iter((1.0, 2.0))
+    build_metric(Metric("g", Type.GAUGE, (), "says"), registry).set_function(lambda: next(values))
+    assert [b"\ng 1.0\n" in render(registry, "")[0], b"\ng 2.0\n" in render(registry, "")[0]] == [True, True]
+
+
+def test_the_clock_is_the_machines_at_the_scrape() -> None:
+    before = datetime.now(UTC).timestamp()
+    text = render(_filled(), "")[0].decode()
+    shown = float(re.findall(rf"(?m)^{catalog.CLOCK.name} (.+)$", text)[0])
+    assert before <= shown <= datetime.now(UTC).timestamp()
 
 
 @pytest.mark.parametrize("value", [*VALUES, -1.5, float("nan"), float("-inf")])

@@ -1,0 +1,143 @@
+"""The objective and what guards its alerts, read from `slo.toml` and checked."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from alerts.names import CONFIDENCE_WINDOW, SLO_WINDOW, Severity
+from monitor.delivery.model import Origin
+
+PATH: Final = Path(__file__).with_name("slo.toml")
+_UNITS: Final = {"m": 60, "h": 3_600, "d": 86_400}
+
+
+class ObjectiveInvalid(ValueError):
+    """`slo.toml` does not hold together; the message has a line for each problem."""
+
+
+def seconds(window: str) -> int:
+    """Of a window as Prometheus writes it, in one unit: 5m, 6h, 30d. Raises ValueError."""
+    found = re.fullmatch(r"([1-9]\d{0,3})([mhd])", window)
+    if found is None:
+        raise ValueError(f"a window looks like 5m, 6h or 30d, not {window!r}")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _check_window(window: str) -> str:
+    seconds(window)
+    return window
+
+
+Window = Annotated[str, AfterValidator(_check_window)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Delivery(_Section):
+    ratio: Share
+    period: Window
+    origins: tuple[Origin, ...] = Field(min_length=1)
+
+
+class ConfidenceWindow(_Section):
+    """One window of `DeliveryBelowObjective`; with `recent`, losses must go on within that too."""
+
+    long: Window
+    recent: Window | None = None
+
+
+class _Confidence(_Section):
+    z: float = Field(gt=0, le=10)
+    min_lost: Count
+    windows: tuple[ConfidenceWindow, ...] = Field(min_length=1)
+
+
+class BurnWindow(_Section):
+    """One pair of windows of a burn rate, as in the SRE workbook, chapter 5."""
+
+    severity: Literal[Severity.PAGE, Severity.TICKET]
+    rate: float = Field(gt=0)
+    long: Window
+    recent: Window
+
+
+class _Burn(_Section):
+    min_lost: Count
+    windows: tuple[BurnWindow, ...] = Field(min_length=1)
+
+
+class _Outage(_Section):
+    min_lost: Count
+    windows: tuple[Window, ...] = Field(min_length=1)
+
+
+class _Causes(_Section):
+    z: float = Field(gt=0, le=10)
+    sse_success: Share
+    asset_success: Share
+    unreachable_ratio: Share
+    min_bad: Count
+
+
+class _Links(_Section):
+    runbooks: str = Field(pattern=r"^https?://\S+[^/\s]$")
+    dashboards: str = Field(pattern=r"^https?://\S+[^/\s]$")
+
+
+class Objective(_Section):
+    """Everything that the rules are built from."""
+
+    objective: _Delivery
+    confidence: _Confidence
+    burn: _Burn
+    outage: _Outage
+    causes: _Causes
+    links: _Links
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.objective.period != SLO_WINDOW:
+            raise ValueError(f"objective.period: dashboards show {SLO_WINDOW}, found {self.objective.period!r}")
+        if self.confidence.windows[0].long != CONFIDENCE_WINDOW:
+            raise ValueError(f"confidence.windows: the first is shown on dashboards and must be {CONFIDENCE_WINDOW!r}")
+        for recent, long in self.window_pairs:
+            if recent is not None and seconds(recent) >= seconds(long):
+                raise ValueError(f"windows: recent {recent!r} must be shorter than long {long!r}")
+        for burn in self.burn.windows:
+            if burn.rate * self.budget >= 1:
+                raise ValueError(f"burn.windows: at a rate of {burn.rate:g} more would be lost than there is")
+        return self
+
+    @property
+    def window_pairs(self) -> list[tuple[str | None, str]]:
+        """The recent and the long window of each rule that has both."""
+        burns = [(window.recent, window.long) for window in self.burn.windows]
+        return [*((window.recent, window.long) for window in self.confidence.windows), *burns]
+
+    @property
+    def budget(self) -> float:
+        """The share that may be lost."""
+        return round(1 - self.objective.ratio, 12)
+
+
+def read_objective(path: Path = PATH) -> Objective:
+    """The objective in `path`. Raises ObjectiveInvalid and OSError."""
+    try:
+        return Objective.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except tomllib.TOMLDecodeError as error:
+        raise ObjectiveInvalid(f"{path.name}: {error}") from error
+    except ValidationError as error:
+        raise ObjectiveInvalid("\n".join(_problem(path.name, item) for item in error.errors())) from error
+
+
+def _problem(file: str, error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    found = "" if error["type"] in ("missing", "value_error") else f", found {error['input']!r}"
+    return f"{file}: {where or 'slo'}: {error['msg'].removeprefix('Value error, ')}{found}"

@@ -1,0 +1,18 @@
+"""Pieces of what alerts say, in the template language of Prometheus."""
+
+from typing import Final
+
+PROVIDER: Final = "{{ $labels.provider }}"
+INSTANCE: Final = "{{ $labels.instance }}"
+SHARE: Final = "{{ $value | humanizePercentage }}"
+NUMBER: Final = '{{ $value | printf "%.0f" }}'
+DURATION: Final = "{{ $value | humanizeDuration }}"
+DELIVERY_BOARD: Final = f"/delivery?var-provider={PROVIDER}"
+CHANNELS_BOARD: Final = f"/channels?var-provider={PROVIDER}"
+MONITOR_BOARD: Final = "/monitor"
+
+
+def counted(recorded: str) -> str:
+    """The provider's value of a recorded series, as a whole number."""
+    asked = f'printf `{recorded}{{provider="%s"}}` $labels.provider | query'
+    return f'{{{{ with {asked} }}}}{{{{ . | first | value | printf "%.0f" }}}}{{{{ else }}}}0{{{{ end }}}}'
