@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install run test system-packages check unit bench alerts docs format lock clean
+.PHONY: help install run test system-packages check unit bench alerts dashboards docs format lock clean
 
 help: ## Say what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ bench: install ## Measure speed and memory against a bare client; writes docs/be
 
 alerts: install ## Rebuild the alert rules from alerts/slo.toml
 	$(BIN)/python -m alerts
+
+dashboards: install ## Rebuild the dashboards' JSON
+	$(BIN)/python -m dashboards.build
 
 docs: install ## Rebuild the files that are built from code
 	$(BIN)/python -m monitor.telemetry.docs

@@ -89,6 +89,7 @@ class _Causes(_Section):
 class _Links(_Section):
     runbooks: str = Field(pattern=r"^https?://\S+[^/\s]$")
     dashboards: str = Field(pattern=r"^https?://\S+[^/\s]$")
+    monitor: str = Field(pattern=r"^https?://\S+[^/\s]$")
 
 
 class Objective(_Section):

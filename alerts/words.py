@@ -2,14 +2,16 @@
 
 from typing import Final
 
+from dashboards.names import Uid
+
 PROVIDER: Final = "{{ $labels.provider }}"
 INSTANCE: Final = "{{ $labels.instance }}"
 SHARE: Final = "{{ $value | humanizePercentage }}"
 NUMBER: Final = '{{ $value | printf "%.0f" }}'
 DURATION: Final = "{{ $value | humanizeDuration }}"
-DELIVERY_BOARD: Final = f"/delivery?var-provider={PROVIDER}"
-CHANNELS_BOARD: Final = f"/channels?var-provider={PROVIDER}"
-MONITOR_BOARD: Final = "/monitor"
+DELIVERY_BOARD: Final = f"/{Uid.DELIVERY}?var-provider={PROVIDER}"
+CHANNELS_BOARD: Final = f"/{Uid.CHANNELS}?var-provider={PROVIDER}"
+MONITOR_BOARD: Final = f"/{Uid.MONITOR}"
 
 
 def counted(recorded: str) -> str:

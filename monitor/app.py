@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -53,6 +54,7 @@ def build_app(
     app.cleanup_ctx.append(service.run)
     app.on_shutdown.append(service.close_doors)
     app.on_response_prepare.append(reports.allow_origin)
+    app.on_response_prepare.append(service.count_refusals)
     for room in (api, reports, summary, operations, pass_through, pages):
         app.add_routes(room.routes)
     return app
@@ -98,6 +100,11 @@ class _Service:
         """The first thing at a stop: callers that wait are let go."""
         if self._runner is not None:
             self._runner.close_doors()
+
+    async def count_refusals(self, _: web.Request, answer: web.StreamResponse) -> None:
+        """Callers who are told to come again later are counted, whatever the limit was."""
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+            self._telemetry.note_refusal()
 
     async def _open_provider(self, settings: ProviderSettings, stack: AsyncExitStack) -> SuperDuperProvider:
         return SuperDuperProvider(await stack.enter_async_context(open_provider_http(settings)))

@@ -74,6 +74,19 @@ class Code(StrEnum):
     ERROR = "error"
 
 
+class Foreign(StrEnum):
+    """What others name: the client library of this process, and Prometheus of its scrapes. Dashboards show them."""
+
+    RESIDENT_MEMORY = "process_resident_memory_bytes"
+    CPU = "process_cpu_seconds_total"
+    OPEN_FILES = "process_open_fds"
+    MAX_FILES = "process_max_fds"
+    STARTED_AT = "process_start_time_seconds"
+    UP = "up"
+    SCRAPE_DURATION = "scrape_duration_seconds"
+    SCRAPE_SAMPLES = "scrape_samples_scraped"
+
+
 class ExemplarLabel(StrEnum):
     """What an exemplar names: the trace, where traces are exported, and the generation, whose timeline is stored.
 
@@ -212,6 +225,12 @@ STORE_WAITING: Final = Metric(
 STORE_FAILURES: Final = Metric(
     "generation_monitor_store_failures_total", Type.COUNTER, (), "commits that failed; they are tried again"
 )
+IN_FLIGHT_LIMIT: Final = Metric(
+    "generation_monitor_in_flight_limit", Type.GAUGE, (), "generations in flight from which on more are refused"
+)
+REFUSALS: Final = Metric(
+    "generation_monitor_refusals_total", Type.COUNTER, (), "calls answered 429: a limit of what is taken on was reached"
+)
 TRACE_SPANS: Final = Metric(
     "generation_monitor_trace_spans_total",
     Type.COUNTER,
@@ -254,6 +273,8 @@ ALL: Final = (
     OBSERVER_FAILURES,
     STORE_WAITING,
     STORE_FAILURES,
+    IN_FLIGHT_LIMIT,
+    REFUSALS,
     TRACE_SPANS,
     CLOCK,
     LOOP_LAG,

@@ -42,6 +42,8 @@ class Telemetry:
     traces: TraceSink
     note_store: Callable[[int, int], None]
     """Told how many writes wait for the store, and how many commits failed in all."""
+    note_refusal: Callable[[], None]
+    """Told of each call that was refused because a limit was reached."""
     observe_lag: Callable[[float], None]
 
     async def watch_loop(self) -> None:
@@ -74,6 +76,7 @@ def build_telemetry(
         GCCollector(registry=registry)
     _say_what_runs(registry)
     build_metric(catalog.CLOCK, registry).set_function(lambda: datetime.now(UTC).timestamp())
+    build_metric(catalog.IN_FLIGHT_LIMIT, registry).set(settings.server.max_in_flight)
     _warn_of_samples(full_spread(settings.providers) + OWN_SAMPLES)
     observers: list[Observer] = [
         MetricsObserver(registry, settings.providers, Exemplars(settings.tracing)),
@@ -88,6 +91,7 @@ def build_telemetry(
         observer=Fanout(observers, lambda name: failures.labels(name).inc()),
         traces=_build_traces(settings, registry, HttpCalls(settings.providers, url_template)),
         note_store=_build_store_notes(registry),
+        note_refusal=build_metric(catalog.REFUSALS, registry).inc,
         observe_lag=build_metric(catalog.LOOP_LAG, registry).observe,
     )
 

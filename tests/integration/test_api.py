@@ -140,6 +140,8 @@ async def test_over_the_limit_is_refused_early(service: Running) -> None:
     assert sorted(status for status, _, _ in answers) == [202, 202, 202, 429]
     refused = next(response for status, _, response in answers if status == 429)
     assert int(refused.headers["Retry-After"]) > 0
+    assert service.registry.get_sample_value("generation_monitor_refusals_total") == 1
+    assert service.registry.get_sample_value("generation_monitor_in_flight_limit") == 3
 
 
 async def test_a_cancelled_generation_ends_and_closes_its_stream(service: Running) -> None:

@@ -24,7 +24,10 @@ AT_ONCE: Final = ("healthy", "silent", "file_id_only", "task_error", "create_422
 ONE_BY_ONE: Final = {"duplicate": "sse", "sse_401": "polling"}
 """With the channel that delivers. Being the last there, they are the exemplars that stay."""
 LATE: Final = "late"
-QUIET: Final = {catalog.OBSERVER_FAILURES.name, catalog.STORE_FAILURES.name, catalog.STORE_WAITING.name}
+QUIET: Final = {
+    metric.name
+    for metric in (catalog.OBSERVER_FAILURES, catalog.STORE_FAILURES, catalog.STORE_WAITING, catalog.REFUSALS)
+}
 """Those that stay at zero as long as the service itself is well."""
 BACK_TO_ZERO: Final = {catalog.IN_FLIGHT.name}
 

@@ -1,0 +1,1 @@
+"""What Grafana shows: dashboards as code, and the JSON that is built from them."""

@@ -1,0 +1,64 @@
+"""What several dashboards ask for in the same way, and how channels are called in their legends."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from alerts.names import Severity
+from dashboards import colours
+from dashboards.panels import Line, Query, label_variable
+from dashboards.promql import Own, Part, quantile, total, traffic
+from monitor.delivery.model import Channel, ChannelResult, Origin, Outcome
+from monitor.telemetry import catalog
+from monitor.telemetry.catalog import Label, Metric
+
+CHANNELS: Final[Mapping[Channel, str]] = {Channel.SSE: "SSE", Channel.POLLING: "polling"}
+"""The channels that deliver, and their names in legends."""
+HAD_IT: Final = (ChannelResult.WON, ChannelResult.CONFIRMED)
+MEASURED: Final = (*HAD_IT, ChannelResult.MISSED, ChannelResult.FAILED)
+COUNTED: Final = (Outcome.DELIVERED, Outcome.EXPIRED)
+"""The two outcomes that count in delivery."""
+QUANTILES: Final = ((0.5, Line.SOLID), (0.95, Line.DASHED), (0.99, Line.DOTTED))
+
+BY_PROVIDER: Final = (Label.PROVIDER,)
+OBJECTIVE: Final = f"max by ({Label.PROVIDER}) ({traffic(catalog.OBJECTIVE)})"
+
+TRAFFIC_VARIABLES: Final = (
+    label_variable(Label.PROVIDER, catalog.REQUESTS),
+    label_variable(Label.MODEL, catalog.REQUESTS, only={Label.PROVIDER: Label.PROVIDER}),
+    label_variable(Label.ORIGIN, catalog.REQUESTS, chosen=(Origin.API, Origin.CANARY)),
+)
+"""Reports are what others say they saw, so they are not among the chosen origins."""
+
+
+def quantiles_by_channel(metric: Metric, channels: Mapping[Channel, str] = CHANNELS) -> list[Query]:
+    """Three lines for each channel, in its colour."""
+    return [
+        Query(
+            quantile(share, traffic(metric, Part.BUCKET, channel=channel)),
+            f"{name} p{share * 100:g}",
+            colour=colours.of_word(name),
+            line=line,
+            exemplars=line is not Line.SOLID,
+        )
+        for channel, name in channels.items()
+        for share, line in QUANTILES
+    ]
+
+
+def quantiles(selector: str, colour: str) -> list[Query]:
+    """Three lines of one histogram's buckets."""
+    return [
+        Query(quantile(share, selector), f"p{share * 100:g}", colour=colour, line=line, exemplars=True)
+        for share, line in QUANTILES
+    ]
+
+
+def buckets(selector: str) -> str:
+    """What a heatmap draws."""
+    return total(f"increase({selector}[$__rate_interval])", ("le",))
+
+
+def firing(*severities: Severity) -> str:
+    """The alerts of these severities that fire."""
+    wanted = "|".join(severities)
+    return f'{Own.ALERTS}{{{Own.ALERT_STATE}="firing", {Own.SEVERITY}=~"{wanted}"}}'
