@@ -1,28 +1,30 @@
 """Typed settings from a TOML file and `MONITOR_*` variables; variables win. Everything wrong is told at once."""
 
+from monitor.settings.canaries import CanariesSettings, CanarySettings
+from monitor.settings.canary_checks import provider_of
 from monitor.settings.loading import CONFIG_VARIABLE, DEFAULT_FILE, load_settings
 from monitor.settings.model import (
     BaseUrl,
     LoggingSettings,
-    Name,
     PolicySettings,
     ProviderSettings,
     ReportsSettings,
     Scope,
-    Seconds,
     ServerSettings,
     Settings,
     StoreSettings,
     TokenSettings,
     TracingSettings,
-    check_name,
     hash_token,
 )
+from monitor.settings.section import Name, Seconds, Section, check_name
 
 __all__ = [
     "CONFIG_VARIABLE",
     "DEFAULT_FILE",
     "BaseUrl",
+    "CanariesSettings",
+    "CanarySettings",
     "LoggingSettings",
     "Name",
     "PolicySettings",
@@ -30,6 +32,7 @@ __all__ = [
     "ReportsSettings",
     "Scope",
     "Seconds",
+    "Section",
     "ServerSettings",
     "Settings",
     "StoreSettings",
@@ -38,4 +41,5 @@ __all__ = [
     "check_name",
     "hash_token",
     "load_settings",
+    "provider_of",
 ]

@@ -6,13 +6,13 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from monitor.settings import model
+from monitor.settings import canaries, model
 
 PATH: Final = Path("docs/settings.md")
 _HEAD: Final = (
     "# Settings",
     "",
-    "Built from `monitor/settings/model.py` by `make docs`; do not edit.",
+    "Built from `monitor/settings/` by `make docs`; do not edit.",
     "",
     "From a TOML file (`--config`, else `$MONITOR_CONFIG`, else `./monitor.toml`) and from variables, which win:",
     "`MONITOR_SERVER__PORT=8081` is `port` of `[server]`, and `MONITOR_PROVIDERS` takes JSON. Times are in seconds.",
@@ -28,6 +28,8 @@ _SECTIONS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("[[tokens]]", model.TokenSettings),
     ("[[providers]]", model.ProviderSettings),
     ("[policies.NAME]", model.PolicySettings),
+    ("[canaries]", canaries.CanariesSettings),
+    ("[[canary]]", canaries.CanarySettings),
 )
 
 

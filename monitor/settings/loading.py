@@ -12,6 +12,8 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from monitor.delivery.errors import SettingsInvalid
 from monitor.delivery.policy import FIXED
+from monitor.settings.canaries import CanariesSettings, CanarySettings
+from monitor.settings.canary_checks import check_canaries
 from monitor.settings.model import (
     LoggingSettings,
     PolicySettings,
@@ -38,6 +40,8 @@ _SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
     "tokens": TokenSettings,
     "policies": PolicySettings,
     "providers": ProviderSettings,
+    "canaries": CanariesSettings,
+    "canary": CanarySettings,
 }
 _LEAST_TOKEN_CHARS: Final = 16
 _GUARDING_TOKEN: Final = re.compile(rf"[\x21-\x7e]{{{_LEAST_TOKEN_CHARS},}}")
@@ -67,7 +71,7 @@ def load_settings(file: Path | None = None, *, overrides: Mapping[str, Any] | No
     problems: list[str] = []
     providers = tuple(_with_token(provider, folder, at, problems) for at, provider in enumerate(settings.providers))
     tokens = tuple(_with_hash(token, folder, at, problems) for at, token in enumerate(settings.tokens))
-    problems += _check_policies(settings) + _check_names(settings) + _check_access(settings)
+    problems += _check_policies(settings) + _check_names(settings) + _check_access(settings) + check_canaries(settings)
     if problems:
         raise SettingsInvalid(problems)
     return settings.model_copy(update={"providers": providers, "tokens": tokens})
@@ -212,7 +216,7 @@ def _check_policies(settings: Settings) -> list[str]:
 
 def _check_names(settings: Settings) -> list[str]:
     problems = []
-    for section, named in (("providers", settings.providers), ("tokens", settings.tokens)):
+    for section, named in (("providers", settings.providers), ("tokens", settings.tokens), ("canary", settings.canary)):
         names = [item.name for item in named]
         problems += [f"{section}: {name!r} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
     return problems

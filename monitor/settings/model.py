@@ -2,29 +2,20 @@
 
 import hashlib
 import ipaddress
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from monitor.delivery.policy import FIXED, Policy
+from monitor.settings.canaries import CanariesSettings, CanarySettings
+from monitor.settings.section import Name, Seconds, Section, UsdLimit
 
-_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _RESERVED_MODEL: Final = "other"
-
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-
-
-def check_name(name: str) -> str:
-    """`name`, if providers, tokens, policies and instances may be called so. Raises ValueError."""
-    if not _NAME.fullmatch(name):
-        raise ValueError("a name has 1 to 40 of a-z, 0-9, '_' and '-', and begins with a letter")
-    return name
 
 
 def _check_base_url(url: str) -> str:
@@ -61,7 +52,6 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-Name = Annotated[str, AfterValidator(check_name)]
 BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
 Origin = Annotated[str, AfterValidator(_check_origin)]
 StoreUrl = Annotated[str, AfterValidator(_check_store_url)]
@@ -76,11 +66,7 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class ServerSettings(_Section):
+class ServerSettings(Section):
     """Where the service listens, and how much it takes on."""
 
     host: str = Field("127.0.0.1", description="address to listen on; other than loopback only with tokens")
@@ -92,7 +78,7 @@ class ServerSettings(_Section):
     shutdown_grace: Seconds = Field(10.0, description="seconds to end cleanly after SIGTERM")
 
 
-class StoreSettings(_Section):
+class StoreSettings(Section):
     """Where records are kept, and for how long."""
 
     url: StoreUrl = Field(
@@ -104,7 +90,7 @@ class StoreSettings(_Section):
     max_records: int = Field(1_000_000, ge=1, description="at most so many records are kept, the newest")
 
 
-class TracingSettings(_Section):
+class TracingSettings(Section):
     """Where traces go, and which are kept beside those of failed, slow and canary generations."""
 
     endpoint: BaseUrl | None = Field(None, description="OTLP/HTTP collector, as http://127.0.0.1:4318; none: no export")
@@ -112,14 +98,14 @@ class TracingSettings(_Section):
     slow: Seconds = Field(30.0, description="seconds; a delivery that took longer is always kept")
 
 
-class LoggingSettings(_Section):
+class LoggingSettings(Section):
     """What log lines look like."""
 
     format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal, else json")
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level written")
 
 
-class ReportsSettings(_Section):
+class ReportsSettings(Section):
     """What applications may report of deliveries that they saw themselves. See docs/reports.md."""
 
     allowed_origins: tuple[Origin, ...] = Field(
@@ -129,7 +115,7 @@ class ReportsSettings(_Section):
     max_per_minute: int = Field(6_000, ge=1, le=10_000_000, description="reports with one token in a minute before 429")
 
 
-class TokenSettings(_Section):
+class TokenSettings(Section):
     """One bearer token, known by the SHA-256 of it. `monitor token` makes one."""
 
     name: Name
@@ -146,7 +132,7 @@ class TokenSettings(_Section):
         return self
 
 
-class PolicySettings(_Section):
+class PolicySettings(Section):
     """A named policy, in seconds. See `monitor.delivery.policy`."""
 
     grace: float = Field(FIXED.grace_s, ge=0, le=86_400, description="seconds before the first poll")
@@ -169,7 +155,7 @@ class PolicySettings(_Section):
         )
 
 
-class ProviderSettings(_Section):
+class ProviderSettings(Section):
     """One provider: where it is, how to get in, what it makes, how long to wait for what."""
 
     name: Name
@@ -196,6 +182,10 @@ class ProviderSettings(_Section):
     )
     check_private_assets: bool = Field(False, description="also fetch from loopback, private and link-local addresses")
     max_connections: int = Field(100, ge=1, le=10_000, description="connections for calls; streams have their own")
+    max_canary_usd_per_day: UsdLimit | None = Field(
+        None, description="US dollars that canaries of this provider may cost in a day; see [canaries]"
+    )
+    max_canary_usd_per_month: UsdLimit | None = Field(None, description="the same in a calendar month")
 
     @model_validator(mode="after")
     def _check(self) -> "ProviderSettings":
@@ -227,6 +217,8 @@ class Settings(BaseSettings):
     tokens: tuple[TokenSettings, ...] = ()
     policies: Mapping[Name, PolicySettings] = {}
     providers: tuple[ProviderSettings, ...] = Field(min_length=1)
+    canaries: CanariesSettings = CanariesSettings()
+    canary: tuple[CanarySettings, ...] = ()
 
     @classmethod
     def settings_customise_sources(

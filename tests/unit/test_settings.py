@@ -286,7 +286,7 @@ class TestProblems:
             (
                 {"nonsense": 1},
                 "nonsense: there is no such key; allowed here: server, store, tracing, logging, reports, "
-                "tokens, policies, providers",
+                "tokens, policies, providers, canaries, canary",
             ),
             ({"store": {"url": "mysql://h/d"}}, "store.url: url must begin with sqlite:/// or postgresql://"),
             ({"store": {"url": "sqlite"}}, "store.url: url must begin with sqlite:/// or postgresql://"),
@@ -390,7 +390,7 @@ class TestProblems:
                 "MONITOR_SERVR__PORT",
                 "1",
                 "MONITOR_SERVR__PORT: there is no section 'servr'; there are: server, store, tracing, logging, "
-                "reports, tokens, policies, providers",
+                "reports, tokens, policies, providers, canaries, canary",
             ),
             (
                 "MONITOR_SERVER__PROT",
