@@ -11,7 +11,7 @@ from alerts.names import CONFIDENCE_WINDOW, SLO_WINDOW, Severity
 from monitor.delivery.model import Origin
 
 PATH: Final = Path(__file__).with_name("slo.toml")
-_UNITS: Final = {"m": 60, "h": 3_600, "d": 86_400}
+_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 class ObjectiveInvalid(ValueError):
@@ -19,10 +19,10 @@ class ObjectiveInvalid(ValueError):
 
 
 def seconds(window: str) -> int:
-    """Of a window as Prometheus writes it, in one unit: 5m, 6h, 30d. Raises ValueError."""
-    found = re.fullmatch(r"([1-9]\d{0,3})([mhd])", window)
+    """Of a window as Prometheus writes it, in one unit: 30s, 5m, 6h, 30d. Raises ValueError."""
+    found = re.fullmatch(r"([1-9]\d{0,3})([smhd])", window)
     if found is None:
-        raise ValueError(f"a window looks like 5m, 6h or 30d, not {window!r}")
+        raise ValueError(f"a window looks like 30s, 5m, 6h or 30d, not {window!r}")
     return int(found[1]) * _UNITS[found[2]]
 
 

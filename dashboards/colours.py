@@ -18,10 +18,15 @@ VIOLET: Final = "#8F3BB8"
 SKY: Final = "#B5D3FA"
 BROWN: Final = "#A0632B"
 OLIVE: Final = "#8F9E1F"
+LILAC: Final = "#C792EA"
+PINK: Final = "#F48FB1"
+DEEP: Final = "#2C6FA8"
+ASH: Final = "#5B6570"
+LIME: Final = "#C5E17A"
 
 CORE: Final = (SSE, POLLING, GOOD, BAD)
 """Seen side by side most often."""
-REST: Final = (WARNING, QUIET, VIOLET, SKY, BROWN, OLIVE)
+REST: Final = (WARNING, QUIET, VIOLET, SKY, BROWN, OLIVE, LILAC, PINK, DEEP, ASH, LIME)
 
 OF_WORD: Final[Mapping[str, str]] = {
     # channels
@@ -35,7 +40,7 @@ OF_WORD: Final[Mapping[str, str]] = {
     "won": GOOD,
     "confirmed": SKY,
     "missed": BAD,
-    "failed": VIOLET,
+    "failed": LILAC,
     # what a call came to
     "ready": GOOD,
     "ok": GOOD,
@@ -53,14 +58,11 @@ OF_WORD: Final[Mapping[str, str]] = {
     "http_error": BAD,
     "4xx": BROWN,
     "refused": BROWN,
-    "malformed": POLLING,
-    "wrong_type": POLLING,
-    "timeout": SKY,
-    "crashed": "#FFFFFF",
-    "cancelled": "#4A535E",
-    "create_unknown": OLIVE,
-    "monitor_down": "#FFFFFF",
-    "not_polled": BROWN,
+    "malformed": LIME,
+    "wrong_type": LIME,
+    "timeout": DEEP,
+    "crashed": PINK,
+    "cancelled": ASH,
     "other": OLIVE,
     "error": VIOLET,
     "unreachable": BAD,
@@ -70,7 +72,7 @@ OF_WORD: Final[Mapping[str, str]] = {
     "eof": WARNING,
     "silence": BAD,
     "result": GOOD,
-    "progress": SSE,
+    "progress": DEEP,
     "heartbeat": QUIET,
     "foreign": BROWN,
     # where generations are

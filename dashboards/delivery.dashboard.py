@@ -19,7 +19,7 @@ from dashboards.words import (
     firing,
     quantiles_by_channel,
 )
-from monitor.delivery.model import REASONS, Channel, Outcome
+from monitor.delivery.model import Channel, Outcome
 from monitor.telemetry import catalog
 from monitor.telemetry.catalog import Label, Phase
 
@@ -245,9 +245,9 @@ def _outcomes() -> list[tuple[int, Panel]]:
                     Query(
                         f"{increase(_EXPIRED, (Label.REASON,))} > 0",
                         f"{{{{{Label.REASON}}}}}",
-                        words=sorted(str(reason) for reason in REASONS[Outcome.EXPIRED]),
                     )
                 ],
+                steps=((None, colours.BAD),),
                 decimals=0,
                 none="none expired",
             ),

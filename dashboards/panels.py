@@ -93,7 +93,8 @@ class Board(core.Dashboard):  # type: ignore[misc]
     def to_json_data(self) -> dict[str, Any]:
         """What is written to a file, and what Grafana's API takes."""
         written: dict[str, Any] = _plain(super().to_json_data())
-        return _lean(written, _OLD_KEYS) | {"id": None}
+        picker = {key: written["timepicker"][key] for key in ("refresh_intervals", "hidden")}
+        return _lean(written, _OLD_KEYS) | {"id": None, "timepicker": picker}
 
 
 @dataclass(frozen=True, slots=True)
@@ -513,7 +514,7 @@ def _annotation(name: str, expr: str, colour: str, title: str, text: str) -> dic
         "name": name,
         "step": "60s",
         "tagKeys": "",
-        "target": {"expr": expr, "refId": name},
+        "target": {"expr": expr, "interval": "60s", "refId": name},
         "textFormat": text,
         "titleFormat": title,
     }

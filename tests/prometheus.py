@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -57,12 +57,17 @@ def require_prometheus() -> str:
 
 
 @asynccontextmanager
-async def open_prometheus(folder: Path, target_url: str) -> AsyncIterator[Prometheus]:
-    """One that scrapes `target_url` several times a second, and stores exemplars."""
+async def open_prometheus(
+    folder: Path, target_url: str, *, rules: Mapping[str, str] | None = None
+) -> AsyncIterator[Prometheus]:
+    """One that scrapes `target_url` several times a second, and stores exemplars. `rules` are files by their names."""
     program = require_prometheus()
     job = {"job_name": JOB, "static_configs": [{"targets": [target_url.removeprefix("http://")]}]}
-    settings = {"global": {"scrape_interval": SCRAPE_INTERVAL, "scrape_timeout": SCRAPE_INTERVAL}}
-    (folder / "prometheus.yml").write_text(json.dumps({**settings, "scrape_configs": [job]}), "utf-8")
+    settings: dict[str, Any] = {"global": {"scrape_interval": SCRAPE_INTERVAL, "scrape_timeout": SCRAPE_INTERVAL}}
+    for name, text in (rules or {}).items():
+        (folder / name).write_text(text, "utf-8")
+    settings |= {"rule_files": list(rules or {}), "scrape_configs": [job]}
+    (folder / "prometheus.yml").write_text(json.dumps(settings), "utf-8")
     address = f"127.0.0.1:{_free_port()}"
     process = await asyncio.create_subprocess_exec(
         program,
