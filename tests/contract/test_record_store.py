@@ -5,19 +5,16 @@ import math
 import random
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from monitor.delivery.identity import new_generation_id, new_trace
 from monitor.delivery.model import (
     Asset,
     AssetResult,
     Channel,
     ChannelResult,
-    Flow,
-    Handle,
     Kind,
     Measurement,
     Origin,
@@ -28,41 +25,9 @@ from monitor.delivery.model import (
 from monitor.delivery.render_interval import RenderInterval
 from monitor.flight import ended_record
 from monitor.store.port import Ending, Findings, Idempotency, Record, RecordFilter, RecordStore, RenderObservation
-
-NOW = datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC)
-HANDLE = Handle(Flow.PROJECT, "p-1", Kind.IMAGE, "f-1")
-
-
-def _record(number: int = 0, **changes: Any) -> Record:
-    at = changes.pop("created_at", NOW + timedelta(seconds=number))
-    record = Record(
-        id=new_generation_id(int(at.timestamp() * 1000)),
-        origin=Origin.API,
-        provider="superduperai",
-        model="comfyui/flux",
-        kind=Kind.IMAGE,
-        flow=Flow.FILE,
-        policy="fixed",
-        trace=new_trace(),
-        instance="monitor",
-        created_at=at,
-    )
-    return replace(record, **changes)
-
-
-def _ending(**changes: Any) -> Ending:
-    ending = Ending(
-        ended_at=NOW + timedelta(seconds=20),
-        duration_s=20.25,
-        outcome=Outcome.DELIVERED,
-        reason=None,
-        detail=None,
-        channel=Channel.POLLING,
-        attempts=2,
-        asset=Asset("https://cdn.test/a.webp?sig=x", Kind.IMAGE, "f-1"),
-        timeline=({"at_ms": 0, "event": "submitted"}, {"at_ms": 20_250, "event": "ended"}),
-    )
-    return replace(ending, **changes)
+from tests.records import HANDLE, NOW
+from tests.records import new_ending as _ending
+from tests.records import new_record as _record
 
 
 async def _ended(store: RecordStore, record: Record, ending: Ending) -> Record:
