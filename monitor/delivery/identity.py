@@ -18,6 +18,12 @@ def new_generation_id(now_ms: int) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def first_generation_id(at_ms: int) -> str:
+    """What orders before every id of that millisecond or later, and behind all earlier ones."""
+    text = f"{max(0, at_ms):012x}"
+    return f"{text[:8]}-{text[8:]}"
+
+
 def new_span_id() -> str:
     """Eight random bytes in hex, never all zero."""
     return f"{random.getrandbits(64) or 1:016x}"

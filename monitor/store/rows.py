@@ -64,7 +64,12 @@ def row_of(record: Record) -> dict[str, Any]:
 
 def submit_row(generation_id: str, handle: Handle, submitted_at: datetime) -> dict[str, Any]:
     """What is written when the provider has the job."""
-    return {"row_id": generation_id, "handle": _json(handle), "submitted_at_ms": to_ms(submitted_at)}
+    return {
+        "row_id": generation_id,
+        "state": State.SUBMITTED,
+        "handle": _json(handle),
+        "submitted_at_ms": to_ms(submitted_at),
+    }
 
 
 def ending_row(generation_id: str, ending: Ending, ending_id: str) -> dict[str, Any]:
@@ -72,6 +77,7 @@ def ending_row(generation_id: str, ending: Ending, ending_id: str) -> dict[str, 
     return {
         "row_id": generation_id,
         "ending_id": ending_id,
+        "state": State.ENDED,
         "ended_at_ms": to_ms(ending.ended_at),
         "duration_s": ending.duration_s,
         "outcome": ending.outcome,

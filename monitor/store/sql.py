@@ -10,7 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.delivery.errors import StoreUnavailable
-from monitor.delivery.model import Handle, Outcome, State
+from monitor.delivery.identity import first_generation_id
+from monitor.delivery.model import Handle, Outcome
 from monitor.delivery.render_interval import RenderInterval
 from monitor.store.databases import build_reader, open_writer, parse_url, render_place
 from monitor.store.figures import count_figures
@@ -106,8 +107,7 @@ class SqlRecordStore:
 
     async def unfinished(self, instance: str) -> list[Record]:
         """See `RecordStore`."""
-        states = (State.ACCEPTED, State.SUBMITTED)
-        query = select(generations).where(_COLUMNS.instance == instance, _COLUMNS.state.in_(states))
+        query = select(generations).where(_COLUMNS.instance == instance, _COLUMNS.outcome.is_(None))
         return await self._read_records(query.order_by(_COLUMNS.id))
 
     async def unreconciled(self, instance: str, *, since: datetime, limit: int) -> list[Record]:
@@ -134,7 +134,7 @@ class SqlRecordStore:
 
     async def prune(self, *, older_than: timedelta, keep_at_most: int, now: datetime) -> int:
         """See `RecordStore`. In small transactions that take turns with the writers'."""
-        gone = await self._delete(_COLUMNS.created_at_ms < to_ms(now - older_than))
+        gone = await self._delete(_COLUMNS.id < first_generation_id(to_ms(now - older_than)))
         newest_over = select(_COLUMNS.id).order_by(_COLUMNS.id.desc()).offset(keep_at_most).limit(1)
         last_id = await self._read(lambda connection: connection.execute(newest_over).scalar())
         if last_id is not None:
@@ -149,8 +149,8 @@ class SqlRecordStore:
 
     async def _delete(self, condition: sa.ColumnElement[bool]) -> int:
         """Delete what has ended and meets the condition."""
-        ids = select(_COLUMNS.id).where(_COLUMNS.state == State.ENDED, condition).limit(_PRUNE_BATCH)
-        statement = generations.delete().where(_COLUMNS.id.in_(ids.scalar_subquery()))
+        ids = select(_COLUMNS.id).where(condition, _COLUMNS.outcome.is_not(None)).order_by(_COLUMNS.id)
+        statement = generations.delete().where(_COLUMNS.id.in_(ids.limit(_PRUNE_BATCH).scalar_subquery()))
         gone, number = 0, _PRUNE_BATCH
         while number == _PRUNE_BATCH:
             try:

@@ -6,7 +6,14 @@ import uuid
 
 import pytest
 
-from monitor.delivery.identity import new_generation_id, new_span_id, new_trace, parse_traceparent, traceparent
+from monitor.delivery.identity import (
+    first_generation_id,
+    new_generation_id,
+    new_span_id,
+    new_trace,
+    parse_traceparent,
+    traceparent,
+)
 from monitor.delivery.model import TraceContext
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -30,6 +37,12 @@ def test_generation_ids_order_by_time() -> None:
 
 def test_generation_ids_of_one_millisecond_differ() -> None:
     assert len({new_generation_id(NOW_MS) for _ in range(1_000)}) == 1_000
+
+
+def test_the_first_id_of_an_instant_parts_what_came_before_from_what_came_then() -> None:
+    for at_ms in (0, 1, 65_535, 65_536, 1_769_860_800_123):
+        first = first_generation_id(at_ms)
+        assert first < new_generation_id(at_ms) < first_generation_id(at_ms + 1)
 
 
 def test_an_instant_too_large_for_its_48_bits_does_not_break_the_shape() -> None:
