@@ -3,8 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
 
-.PHONY: help install run test system-packages check unit bench alerts dashboards docs format lock clean
+.PHONY: help install run test system-packages check unit bench alerts dashboards docs format lock secrets clean
 
 help: ## Say what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -52,9 +53,13 @@ format: install ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: install ## Pin the newest dependencies that fit (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev \
-		--upgrade --quiet pyproject.toml -o requirements.lock
+lock: install ## Pin the newest dependencies that fit (needs uv): for development, for the image, for building the image
+	$(LOCK) --extra dev --upgrade pyproject.toml -o requirements.lock
+	$(LOCK) --upgrade --constraint requirements.lock pyproject.toml -o requirements-run.lock
+	echo hatchling | $(LOCK) --upgrade --constraint requirements.lock - -o requirements-build.lock
+
+secrets: ## Make the missing secrets of docker-compose.yml in deploy/secrets
+	sh deploy/make-secrets
 
 clean: ## Remove what was built and installed
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
