@@ -58,28 +58,35 @@ def require_prometheus() -> str:
 
 @asynccontextmanager
 async def open_prometheus(
-    folder: Path, target_url: str, *, rules: Mapping[str, str] | None = None
+    folder: Path, target_url: str, *, rules: Mapping[str, str] | None = None, alertmanager_url: str | None = None
 ) -> AsyncIterator[Prometheus]:
-    """One that scrapes `target_url` several times a second, and stores exemplars. `rules` are files by their names."""
+    """One that scrapes `target_url` several times a second, and stores exemplars. `rules` are files by their names.
+
+    Its alerts go to the Alertmanager at `alertmanager_url`.
+    """
     program = require_prometheus()
     job = {"job_name": JOB, "static_configs": [{"targets": [target_url.removeprefix("http://")]}]}
     settings: dict[str, Any] = {"global": {"scrape_interval": SCRAPE_INTERVAL, "scrape_timeout": SCRAPE_INTERVAL}}
     for name, text in (rules or {}).items():
         (folder / name).write_text(text, "utf-8")
     settings |= {"rule_files": list(rules or {}), "scrape_configs": [job]}
+    if alertmanager_url is not None:
+        targets = [{"targets": [alertmanager_url.removeprefix("http://")]}]
+        settings["alerting"] = {"alertmanagers": [{"static_configs": targets}]}
     (folder / "prometheus.yml").write_text(json.dumps(settings), "utf-8")
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     process = await asyncio.create_subprocess_exec(
         program,
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'prometheus'}",
         f"--web.listen-address={address}",
         "--enable-feature=exemplar-storage",
+        "--rules.alert.resend-delay=1s",
         "--log.level=error",
     )
     try:
         async with aiohttp.ClientSession() as http:
-            await _ready(http, f"http://{address}", process)
+            await until_ready(http, f"http://{address}", process)
             yield Prometheus(f"http://{address}", http)
     finally:
         if process.returncode is None:
@@ -87,10 +94,11 @@ async def open_prometheus(
         await process.wait()
 
 
-async def _ready(http: aiohttp.ClientSession, url: str, process: asyncio.subprocess.Process) -> None:
+async def until_ready(http: aiohttp.ClientSession, url: str, process: asyncio.subprocess.Process) -> None:
+    """Return as soon as the program at `url` takes requests; Alertmanager has the same page for it."""
     async with asyncio.timeout(60):
         while True:
-            assert process.returncode is None, "Prometheus ended; what it said is above"
+            assert process.returncode is None, "the program ended; what it said is above"
             try:
                 async with http.get(f"{url}/-/ready") as response:
                     if response.status == 200:
@@ -100,7 +108,8 @@ async def _ready(http: aiohttp.ClientSession, url: str, process: asyncio.subproc
             await asyncio.sleep(0.05)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
