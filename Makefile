@@ -5,10 +5,11 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
 
-.PHONY: help install run test system-packages check unit bench alerts dashboards docs format lock secrets clean
+.PHONY: help install run test system-packages check unit bench alerts dashboards dashboards-preview docs format lock \
+	secrets clean
 
 help: ## Say what can be done
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## Install the pinned dependencies and this package into .venv
 
@@ -43,6 +44,9 @@ alerts: install ## Rebuild the alert rules from alerts/slo.toml
 
 dashboards: install ## Rebuild the dashboards' JSON
 	$(BIN)/python -m dashboards.build
+
+dashboards-preview: install ## Draw the dashboards from a run of six minutes into docs/dashboards/
+	$(BIN)/python -m tests.dashboards.preview
 
 docs: install ## Rebuild the files that are built from code
 	$(BIN)/python -m monitor.telemetry.docs

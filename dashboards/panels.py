@@ -37,7 +37,8 @@ class Unit(StrEnum):
     SHARE = "percentunit"
     SECONDS = "s"
     COUNT = "short"
-    PER_SECOND = "reqps"
+    CALLS_A_SECOND = "reqps"
+    EVENTS_A_SECOND = "eps"
     BYTES = "bytes"
     DOLLARS = "currencyUSD"
     TIMES = "suffix:×"
@@ -148,7 +149,7 @@ def time_series(
     custom = {
         "drawStyle": "bars" if stacked else "line",
         "lineWidth": 0 if stacked else 2,
-        "fillOpacity": 80 if stacked else 6,
+        "fillOpacity": 80 if stacked else 0,
         "gradientMode": "none",
         "lineInterpolation": "linear",
         "showPoints": "auto",
@@ -223,8 +224,10 @@ def bars(
     return _panel("bargauge", title, says, queries, options, config, instant=True)
 
 
-def heatmap(title: str, says: str, unit: Unit, expr: str, *, scheme: str = "Blues", exemplars: bool = True) -> Panel:
-    """A histogram over time: `expr` is a rate of buckets by `le`. Exemplars are dots on it."""
+def heatmap(
+    title: str, says: str, unit: Unit, expr: str, *, scheme: str = "Blues", exemplars: bool = True, every: str = "5m"
+) -> Panel:
+    """A histogram over time: `expr` is the growth of buckets by `le`. Exemplars are dots on it."""
     options = {
         "calculate": False,
         "cellGap": 1,
@@ -249,7 +252,7 @@ def heatmap(title: str, says: str, unit: Unit, expr: str, *, scheme: str = "Blue
     custom = {"hideFrom": {"legend": False, "tooltip": False, "viz": False}, "scaleDistribution": {"type": "linear"}}
     config = {"defaults": {"custom": custom, "unit": unit.value, "thresholds": _steps(PLAIN)}, "overrides": []}
     query = Query(expr, f"{{{{{Own.BUCKET}}}}}", exemplars=exemplars)
-    return _panel("heatmap", title, says, [query], options, config, target_format="heatmap")
+    return _panel("heatmap", title, says, [query], options, config, target_format="heatmap", interval=every)
 
 
 def timeline(
@@ -327,7 +330,7 @@ def label_variable(
         dataSource=SOURCE,
         includeAll=True,
         multi=True,
-        allValue=".*",
+        allValue=None if isinstance(label, Target) else ".*",  # all jobs are all of ours, not all of Prometheus's
         default=list(chosen),
         refresh=core.REFRESH_ON_TIME_RANGE_CHANGE,
     )
@@ -346,7 +349,7 @@ class _Variable(core.Template):  # type: ignore[misc]
         return {
             **keys,
             **more,
-            "allValue": self.allValue,
+            **({} if self.allValue is None else {"allValue": self.allValue}),
             "current": {"selected": True, "text": self.default or ["All"], "value": chosen},
             "datasource": self.dataSource,
             "definition": self.query,
@@ -375,10 +378,7 @@ def _panel(
         title=title,
         description=says,
         dataSource=SOURCE,
-        targets=[
-            _target(query, ref, target_format, instant=instant)
-            for ref, query in zip(ascii_uppercase, queries, strict=False)
-        ],
+        targets=[_target(query, ref, target_format, instant=instant) for ref, query in _with_refs(queries)],
         interval=interval,
         extraJson={"type": kind, "options": options, "fieldConfig": config},
     )
@@ -417,11 +417,16 @@ def _fields(
         "thresholds": _steps(steps),
         "unit": unit.value,
     }
-    overrides = [override for query in queries for override in _looks(query)]
+    overrides = [override for ref, query in _with_refs(queries) for override in _looks(ref, query)]
     return {"defaults": _lean(defaults, ()), "overrides": overrides}
 
 
-def _looks(query: Query) -> list[dict[str, Any]]:
+def _with_refs(queries: Sequence[Query]) -> Iterable[tuple[str, Query]]:
+    """A letter for each query."""
+    return zip(ascii_uppercase, queries, strict=False)
+
+
+def _looks(ref: str, query: Query) -> list[dict[str, Any]]:
     """The overrides that give a query's series their colours and lines."""
     looks = [_override(word, {"color": _fixed(colours.of_word(word))}) for word in query.words]
     properties: dict[str, Any] = {}
@@ -430,13 +435,16 @@ def _looks(query: Query) -> list[dict[str, Any]]:
     if query.line is not Line.SOLID:
         dash = [8, 6] if query.line is Line.DASHED else [2, 5]
         properties["custom.lineStyle"] = {"fill": query.line.value, "dash": dash}
-        properties["custom.fillOpacity"] = 0
-    return [*looks, _override(query.legend, properties)] if properties else looks
+    if not properties:
+        return looks
+    is_templated = "{{" in query.legend  # then the series' name is known only when it is drawn
+    all_of_query = _override(ref, properties, by="byFrameRefID")
+    return [*looks, all_of_query if is_templated else _override(query.legend, properties)]
 
 
-def _override(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-    """For one series by its name, or for all of a query when the legend has labels in it."""
-    matcher = {"id": "byName", "options": name}
+def _override(which: str, properties: Mapping[str, Any], *, by: str = "byName") -> dict[str, Any]:
+    """For one series by its name, or for all of a query."""
+    matcher = {"id": by, "options": which}
     return {"matcher": matcher, "properties": [{"id": key, "value": value} for key, value in properties.items()]}
 
 

@@ -45,10 +45,10 @@ def quantiles_by_channel(metric: Metric, channels: Mapping[Channel, str] = CHANN
     ]
 
 
-def quantiles(selector: str, colour: str) -> list[Query]:
+def quantiles(selector: str, colour: str, *, exemplars: bool = True) -> list[Query]:
     """Three lines of one histogram's buckets."""
     return [
-        Query(quantile(share, selector), f"p{share * 100:g}", colour=colour, line=line, exemplars=True)
+        Query(quantile(share, selector), f"p{share * 100:g}", colour=colour, line=line, exemplars=exemplars)
         for share, line in QUANTILES
     ]
 

@@ -60,7 +60,7 @@ def chosen(board: Board) -> dict[str, str]:
 
 def _value(variable: Mapping[str, Any]) -> str:
     values = variable["current"]["value"]
-    return str(variable["allValue"]) if ALL in values else f"({'|'.join(values)})"
+    return str(variable.get("allValue", ".*")) if ALL in values else f"({'|'.join(values)})"
 
 
 def fill_in(expr: str, values: Mapping[str, str]) -> str:

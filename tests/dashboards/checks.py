@@ -17,12 +17,15 @@ from dashboards import colours
 from dashboards.names import DATASOURCE, TAG
 from dashboards.panels import COLUMNS, SCHEMA_VERSION
 from dashboards.promql import Own, Target
+from monitor.telemetry.catalog import OBJECTIVE, Label
 from tests.dashboards.asking import Board, panels
 from tests.dashboards.expressions import NoPromql, Selector, selectors, variables_of
 from tests.dashboards.series import Kind, known
 
 SOURCE: Final = {"type": "prometheus", "uid": f"${{{DATASOURCE}}}"}
 GROWTH: Final = {"rate": {"$__rate_interval"}, "increase": {"$__rate_interval", "$__range"}}
+FOR_ALL: Final = {OBJECTIVE.name, str(Own.ALERTS)}
+"""The same for every model and origin."""
 WITH_EXEMPLARS: Final = {"timeseries", "heatmap"}
 _UNITS: Final = frozenset(value for name, value in vars(units).items() if not name.startswith("_"))
 _LEGEND_LABEL: Final = re.compile(r"\{\{(\w+)\}\}")
@@ -168,6 +171,25 @@ def _of_matchers(selector: Selector, variables: set[str]) -> Iterator[str]:
             yield f"{label} is matched with ${variable}, which is no variable for it here"
 
 
+def _heeded(board: Board) -> Iterator[str]:
+    """Where a variable narrows nothing, the panel says so, or the dashboard does for all of them."""
+    variables = {item["name"] for item in board["templating"]["list"]} & {Label.MODEL, Label.ORIGIN}
+    for panel in panels(board):
+        for variable in sorted(name for name in variables if name not in board["description"]):
+            for selector in (found for target in panel["targets"] for found in _selectors(target["expr"])):
+                is_heeded = variable in known()[selector.name].labels if selector.name in known() else True
+                if not is_heeded and selector.name not in FOR_ALL and variable not in panel["description"].lower():
+                    yield f"{panel['title']}: {selector.name} has no {variable}, and the description does not say so"
+
+
+def _selectors(expr: str) -> list[Selector]:
+    """None of what cannot be parsed: that is told elsewhere."""
+    try:
+        return selectors(expr)
+    except NoPromql:
+        return []
+
+
 def _legends(board: Board) -> Iterator[str]:
     for panel in panels(board):
         for target in panel["targets"]:
@@ -206,6 +228,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _ids,
     _places,
     _expressions,
+    _heeded,
     _legends,
     _exemplars,
     _channel_colours,

@@ -26,9 +26,9 @@ MODELS: Final = ("comfyui/flux", "google-cloud/imagen4")
 PROVIDER: Final = {
     "models": MODELS,
     "measured_ratio": 1.0,
+    "max_measured": 1_000,
     "checked_ratio": 1.0,
     "check_private_assets": True,
-    "silence_limit": 1.5,
     "request_timeout": 5.0,
 }
 
@@ -74,18 +74,20 @@ async def open_scene(
     policy: Mapping[str, Any],
     *,
     times_faster: int,
+    silence_s: float = 1.5,
+    sample_ratio: float = 1.0,
     max_in_flight: int = 1_000,
 ) -> AsyncIterator[Scene]:
-    """All of it; the rules run `times_faster` than real."""
+    """All of it; the rules run `times_faster` than real, and `sample_ratio` of what went well has exemplars."""
     rules = render_rules(Timing(read_objective(), times_faster))
     async with serve_simulator(simulator, "127.0.0.1", 0) as provider_url:
         settings = service_settings(
             folder,
             provider_url,
             policies={"quick": dict(policy)},
-            provider=PROVIDER,
+            provider={**PROVIDER, "silence_limit": silence_s},
             server={"max_in_flight": max_in_flight},
-            tracing={"sample_ratio": 1.0},
+            tracing={"sample_ratio": sample_ratio},
         )
         async with (
             serve_app(settings) as url,

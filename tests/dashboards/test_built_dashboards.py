@@ -22,6 +22,15 @@ def test_grafanalibs_own_tool_builds_the_same(source: Path) -> None:
     assert written.getvalue() == build.built()[source.name.replace(build.SUFFIX, ".json")]
 
 
+def test_grafanalib_is_known_to_one_file() -> None:
+    importers = [
+        path.name
+        for path in build.FOLDER.glob("*.py")
+        if "import grafanalib" in (text := path.read_text("utf-8")) or "from grafanalib" in text
+    ]
+    assert importers == ["panels.py"]
+
+
 def test_each_dashboard_has_an_address_of_its_own_and_is_found_by_the_tag() -> None:
     boards = [build.load(source) for source in build.sources()]
     assert len({board.uid for board in boards}) == len(boards)

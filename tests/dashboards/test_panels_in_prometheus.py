@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from PIL import Image
 
 from alerts.names import BUDGET_LEFT
 from monitor import reconciler
@@ -15,6 +16,8 @@ from monitor.simulator.config import SimulatorConfig
 from monitor.telemetry.catalog import ExemplarLabel
 from tests.dashboards import asking
 from tests.dashboards.asking import Board, Series, Time
+from tests.dashboards.preview.kinds import Found
+from tests.dashboards.preview.page import WIDTH, draw_page
 from tests.dashboards.scene import Scene, now_s, open_scene, repeat
 from tests.prometheus import require_prometheus
 
@@ -49,6 +52,7 @@ class Answer:
 class Told:
     """All that Prometheus told."""
 
+    time: Time
     answers: dict[tuple[str, str], list[Answer]]
     """By dashboard and title of the panel."""
     exemplars: dict[str, list[dict[str, Any]]]
@@ -74,6 +78,7 @@ async def _play(folder: Path) -> Told:
         await _until_told(scene)
         time = Time(start_s, now_s(), step_s=0.5, scrape_s=0.2, times_faster=120)
         return Told(
+            time=time,
             answers={
                 (name, panel["title"]): [await _ask(scene, board, panel, target, time) for target in panel["targets"]]
                 for name, board in BOARDS.items()
@@ -152,6 +157,17 @@ def test_a_broken_query_would_be_found(told: Told) -> None:
     assert "parse error" in told.sabotaged["syntax"].objection
     assert told.sabotaged["name"].objection == ""
     assert not asking.has_data(told.sabotaged["name"].series)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_preview_draws_every_panel(told: Told, name: str, tmp_path: Path) -> None:
+    found = {
+        panel["id"]: Found(told.time, [answer.series for answer in told.answers[name, panel["title"]]])
+        for panel in asking.panels(BOARDS[name])
+    }
+    draw_page(BOARDS[name], found, tmp_path / "page.png", "a run of the tests")
+    with Image.open(tmp_path / "page.png") as picture:
+        assert picture.width == WIDTH
 
 
 def test_a_lasting_share_of_losses_shows_in_the_answer(told: Told) -> None:
