@@ -5,12 +5,10 @@ from alerts.promql import at_least, increase, series, wilson_upper
 from alerts.promql import lost_ratio as ratio_of
 from alerts.rule import Alerting, Group, Timing
 from alerts.words import CHANNELS_BOARD, DELIVERY_BOARD, PROVIDER, SHARE
-from monitor.delivery.model import AssetResult, Channel, ChannelResult, Outcome, Reason, Stage
+from monitor.delivery.model import HAD_IT, HAD_IT_NOT, AssetResult, Channel, Outcome, Reason, Stage
 from monitor.telemetry import catalog
 from monitor.telemetry.catalog import Code
 
-_GOOD = (ChannelResult.WON, ChannelResult.CONFIRMED)
-_BAD = (ChannelResult.MISSED, ChannelResult.FAILED)
 _NO_ANSWER = (Code.FAILED, Code.TIMEOUT, Code.ERROR)
 _ANSWER = (Code.SUCCESS, Code.REFUSED, Code.RATE_LIMITED, Code.OTHER)
 _CALLS = (Stage.CREATE, Stage.SUBSCRIBE, Stage.POLL, Stage.RESOLVE)
@@ -30,8 +28,8 @@ def causes_group(timing: Timing) -> Group:
 
 def _sse(timing: Timing) -> Alerting:
     causes, over = timing.objective.causes, timing.over("1h")
-    good = increase(series(catalog.CHANNEL_RESULTS, channel=Channel.SSE, result=_GOOD), over)
-    bad = increase(series(catalog.CHANNEL_RESULTS, channel=Channel.SSE, result=_BAD), over)
+    good = increase(series(catalog.CHANNEL_RESULTS, channel=Channel.SSE, result=HAD_IT), over)
+    bad = increase(series(catalog.CHANNEL_RESULTS, channel=Channel.SSE, result=HAD_IT_NOT), over)
     return Alerting(
         Alert.SSE_DEGRADED,
         Severity.TICKET,

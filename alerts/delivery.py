@@ -1,7 +1,7 @@
 """What users feel: generations that do not arrive. These wake a person, and one incident wakes once."""
 
-from alerts.names import JOB, Alert, Severity, delivered, expired, lost_ratio, upper_bound
-from alerts.objective import BurnWindow, ConfidenceWindow
+from alerts.names import Alert, Severity, delivered, expired, lost_ratio, upper_bound
+from alerts.objective import BurnWindow, ConfidenceWindow, seconds
 from alerts.promql import at_least, increase, series
 from alerts.rule import Alerting, Group, Timing
 from alerts.words import DELIVERY_BOARD, MONITOR_BOARD, NUMBER, PROVIDER, SHARE, counted
@@ -96,14 +96,14 @@ def _burns(window: BurnWindow, timing: Timing) -> Alerting:
         f"{PROVIDER} burns its error budget {window.rate:g} times too fast",
         f"{SHARE} of the generations of {PROVIDER} expired in the last {window.long} "
         f"({counted(expired(window.long))} of them), and it goes on. At this rate the budget of "
-        f"{objective.objective.period} lasts {_lasts(window.rate)}.",
+        f"{objective.objective.period} lasts {_lasts(objective.objective.period, window.rate)}.",
         DELIVERY_BOARD,
         labels={"window": window.long},
     )
 
 
-def _lasts(rate: float) -> str:
-    hours = 30 * 24 / rate
+def _lasts(period: str, rate: float) -> str:
+    hours = seconds(period) / 3_600 / rate
     return f"{hours:.0f} hours" if hours < 72 else f"{hours / 24:.0f} days"
 
 
@@ -113,8 +113,8 @@ def _absent() -> Alerting:
         Severity.PAGE,
         f"absent({series(catalog.BUILD_INFO)})",
         "No delivery monitor is scraped",
-        f"For 5m Prometheus has had no sample of any service in the job {JOB}. Whether anything is delivered is "
-        "unknown, and no other alert of delivery can fire.",
+        "For 5m Prometheus has had no sample of any delivery monitor. Whether anything is delivered is unknown, and no "
+        "other alert of delivery can fire.",
         MONITOR_BOARD,
         hold="5m",
     )

@@ -10,11 +10,12 @@ _PER_PROVIDER: Final = (Label.PROVIDER,)
 
 def series(metric: Metric, suffix: str = "", **labels: str | Iterable[str]) -> str:
     """A selector of `metric`, or of a part of it such as `_count`; several values of a label are alternatives."""
-    matchers = ",".join(_matcher(Label(name), value) for name, value in labels.items())
+    matchers = ",".join(matcher(Label(name), value) for name, value in labels.items())
     return f"{metric.name}{suffix}" + (f"{{{matchers}}}" if matchers else "")
 
 
-def _matcher(label: Label, value: str | Iterable[str]) -> str:
+def matcher(label: str, value: str | Iterable[str]) -> str:
+    """Narrows a selector to one value of a label, or to several."""
     if isinstance(value, str):
         return f'{label}="{value}"'
     return f'{label}=~"{"|".join(sorted(value))}"'

@@ -12,7 +12,6 @@ from dashboards.words import (
     BY_PROVIDER,
     CHANNELS,
     COUNTED,
-    HAD_IT,
     MEASURED,
     OBJECTIVE,
     TRAFFIC_VARIABLES,
@@ -20,7 +19,7 @@ from dashboards.words import (
     firing,
     quantiles_by_channel,
 )
-from monitor.delivery.model import Channel, Outcome
+from monitor.delivery.model import HAD_IT, Channel, Outcome
 from monitor.telemetry import catalog
 from monitor.telemetry.catalog import Label, Phase
 

@@ -20,7 +20,6 @@ class Uid(StrEnum):
 
     DELIVERY = "generation-delivery"
     CHANNELS = "generation-channels"
-    CANARIES = "generation-canaries"
     MONITOR = "generation-monitor"
 
 

@@ -40,7 +40,6 @@ class Unit(StrEnum):
     CALLS_A_SECOND = "reqps"
     EVENTS_A_SECOND = "eps"
     BYTES = "bytes"
-    DOLLARS = "currencyUSD"
     TIMES = "suffix:×"
     WHEN = "dateTimeFromNow"
     PLAIN = "none"
@@ -267,7 +266,10 @@ def timeline(
         "showValue": "auto",
         "tooltip": {"mode": "single", "sort": "none"},
     }
-    told = {str(value): {"text": text, "color": colour, "index": at} for at, (value, (text, colour)) in _at(states)}
+    told = {
+        str(value): {"text": text, "color": colour, "index": at}
+        for at, (value, (text, colour)) in enumerate(states.items())
+    }
     config = _fields(Unit.PLAIN, PLAIN, [], none=none, custom={"fillOpacity": 80, "lineWidth": 0})
     config["defaults"]["mappings"] = [{"type": "value", "options": told}]
     return _panel("state-timeline", title, says, queries, options, config)
@@ -526,10 +528,6 @@ def _annotation(name: str, expr: str, colour: str, title: str, text: str) -> dic
         "textFormat": text,
         "titleFormat": title,
     }
-
-
-def _at(states: Mapping[int, tuple[str, str]]) -> Iterable[tuple[int, tuple[int, tuple[str, str]]]]:
-    return enumerate(states.items())
 
 
 def _lean(written: Mapping[str, Any], old: Iterable[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
+from alerts.promql import matcher
 from monitor.telemetry.catalog import Foreign, Label, Metric
 
 RATE: Final = "$__rate_interval"
@@ -96,7 +97,7 @@ def _selector(metric: Metric, part: Part | None, variables: Iterable[str], wante
         raise ValueError(
             f"{metric.name} has no label {sorted(unknown)}; it has {[str(item) for item in metric.labels]}"
         )
-    matchers = [_matcher(label, values) for label, values in wanted.items()]
+    matchers = [matcher(label, values) for label, values in wanted.items()]
     return _braced(
         metric.name + (part or ""), [_by_variable(label) for label in variables if label not in wanted] + matchers
     )
@@ -108,9 +109,3 @@ def _braced(name: str, matchers: Iterable[str]) -> str:
 
 def _by_variable(label: str) -> str:
     return f'{label}=~"${label}"'
-
-
-def _matcher(label: str, values: Wanted) -> str:
-    if isinstance(values, str):
-        return f'{label}="{values}"'
-    return f'{label}=~"{"|".join(values)}"'

@@ -6,15 +6,14 @@ from typing import Final
 from alerts.names import Severity
 from dashboards import colours
 from dashboards.panels import Line, Query, label_variable
-from dashboards.promql import Own, Part, quantile, total, traffic
-from monitor.delivery.model import Channel, ChannelResult, Origin, Outcome
+from dashboards.promql import RATE, Own, Part, increase, quantile, traffic
+from monitor.delivery.model import HAD_IT, HAD_IT_NOT, Channel, Origin, Outcome
 from monitor.telemetry import catalog
 from monitor.telemetry.catalog import Label, Metric
 
 CHANNELS: Final[Mapping[Channel, str]] = {Channel.SSE: "SSE", Channel.POLLING: "polling"}
 """The channels that deliver, and their names in legends."""
-HAD_IT: Final = (ChannelResult.WON, ChannelResult.CONFIRMED)
-MEASURED: Final = (*HAD_IT, ChannelResult.MISSED, ChannelResult.FAILED)
+MEASURED: Final = (*HAD_IT, *HAD_IT_NOT)
 COUNTED: Final = (Outcome.DELIVERED, Outcome.EXPIRED)
 """The two outcomes that count in delivery."""
 QUANTILES: Final = ((0.5, Line.SOLID), (0.95, Line.DASHED), (0.99, Line.DOTTED))
@@ -55,7 +54,7 @@ def quantiles(selector: str, colour: str, *, exemplars: bool = True) -> list[Que
 
 def buckets(selector: str) -> str:
     """What a heatmap draws."""
-    return total(f"increase({selector}[$__rate_interval])", ("le",))
+    return increase(selector, (Own.BUCKET,), RATE)
 
 
 def firing(*severities: Severity) -> str:

@@ -50,6 +50,8 @@ def build_app(
     `observers` hear every fact after the service's own; one that raises is counted and harms nothing.
     """
     app = web.Application(middlewares=[problem_middleware], client_max_size=settings.server.max_body_bytes)
+    if settings.canary:
+        _logger.warning("canaries are in the settings, and nothing runs them yet", canaries=len(settings.canary))
     service = _Service(settings, clock or Clock(), build_telemetry(settings, registry, observers, url_template))
     app.cleanup_ctx.append(service.run)
     app.on_shutdown.append(service.close_doors)

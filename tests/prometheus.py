@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import shutil
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
+
+from alerts.names import JOB
+from tests.programs import free_port, require
 
 SCRAPE_INTERVAL = "200ms"
-JOB = "generation-monitor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +44,6 @@ class Prometheus:
         return found
 
 
-def require_prometheus() -> str:
-    """The program. Where it is not installed the test is skipped, and in CI it fails."""
-    program = shutil.which("prometheus")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("Prometheus is not installed; `make test` as root on Debian installs it")
-        pytest.skip("Prometheus is not installed")
-    return program
-
-
 @asynccontextmanager
 async def open_prometheus(
     folder: Path, target_url: str, *, rules: Mapping[str, str] | None = None, alertmanager_url: str | None = None
@@ -64,7 +52,7 @@ async def open_prometheus(
 
     Its alerts go to the Alertmanager at `alertmanager_url`.
     """
-    program = require_prometheus()
+    program = require("prometheus")
     job = {"job_name": JOB, "static_configs": [{"targets": [target_url.removeprefix("http://")]}]}
     settings: dict[str, Any] = {"global": {"scrape_interval": SCRAPE_INTERVAL, "scrape_timeout": SCRAPE_INTERVAL}}
     for name, text in (rules or {}).items():
@@ -106,10 +94,3 @@ async def until_ready(http: aiohttp.ClientSession, url: str, process: asyncio.su
             except aiohttp.ClientConnectionError:
                 pass
             await asyncio.sleep(0.05)
-
-
-def free_port() -> int:
-    """One that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

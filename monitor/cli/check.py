@@ -13,6 +13,8 @@ def check(config: ConfigOption = None) -> None:
     settings = load_settings(config)
     out.print(_service(settings))
     out.print(_providers(settings))
+    if settings.canary:
+        out.print(f"[yellow]Nothing runs canaries yet: the {len(settings.canary)} in the settings are only checked.[/]")
     out.print("[green]The settings are valid.[/]")
 
 

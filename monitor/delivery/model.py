@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 
 class Channel(StrEnum):
@@ -24,6 +24,11 @@ class ChannelResult(StrEnum):
     FAILED = "failed"
     """It was not there to tell: dead, refused, or in error to the last."""
     UNUSED = "unused"
+
+
+HAD_IT: Final = (ChannelResult.WON, ChannelResult.CONFIRMED)
+"""The channel had the asset by itself, first or later: its successes."""
+HAD_IT_NOT: Final = (ChannelResult.MISSED, ChannelResult.FAILED)
 
 
 class AssetResult(StrEnum):

@@ -38,7 +38,7 @@ HoursOfDay = Annotated[str, AfterValidator(_check_hours)]
 
 
 class CanariesSettings(Section):
-    """What holds for all canaries together. Limits of one provider's stand with the provider. See docs/canaries.md."""
+    """What holds for all canaries together. Limits of one provider's stand with the provider."""
 
     time_zone: ZoneName = Field("UTC", description="IANA zone in which days and months of spending begin")
     max_usd_per_day: UsdLimit | None = Field(None, description="US dollars that all canaries may cost in a day")

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from monitor.delivery.model import Channel, ChannelResult, Outcome
+from monitor.delivery.model import HAD_IT, HAD_IT_NOT, Channel, Outcome
 from monitor.delivery.race import MAX_LINGER_S
 from monitor.render_times import Interval, RenderTimes, estimate_render_times
 from monitor.settings import Scope
@@ -25,8 +25,6 @@ from monitor.web.problems import Problem
 
 DEFAULT_WINDOW: Final = timedelta(hours=1)
 MAX_RENDER_OBSERVATIONS: Final = 20_000
-_SUCCESSES: Final = (ChannelResult.WON, ChannelResult.CONFIRMED)
-_SHORTFALLS: Final = (ChannelResult.MISSED, ChannelResult.FAILED)
 _WINDOW: Final = re.compile(r"(\d{1,6})(s|m|h|d)")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _MAX_WINDOW: Final = timedelta(days=366)
@@ -103,8 +101,8 @@ def _channel(figures: WindowFigures, channel: Channel, good: int) -> dict[str, A
     """One channel. Its own success rate is not its share of wins: it comes from the generations that were measured."""
     won = figures.won.get(channel, 0)
     measured = figures.measured.get(channel, {})
-    good_alone = sum(measured.get(result, 0) for result in _SUCCESSES)
-    n = good_alone + sum(measured.get(result, 0) for result in _SHORTFALLS)
+    good_alone = sum(measured.get(result, 0) for result in HAD_IT)
+    n = good_alone + sum(measured.get(result, 0) for result in HAD_IT_NOT)
     return {
         "won": won,
         "share": ratio(won, good),

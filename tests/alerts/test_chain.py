@@ -5,7 +5,6 @@ The rules are the committed ones, built to run 180 times faster.
 
 import asyncio
 import json
-import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,9 +19,10 @@ from alerts.names import Alert
 from alerts.objective import read_objective
 from alerts.rule import Timing
 from monitor.simulator.config import SimulatorConfig
-from tests.alerts.programs import ALERTS, run
+from tests.alerts.programs import ALERTS
 from tests.peers import Peer, always, serve
-from tests.prometheus import free_port, open_prometheus, until_ready
+from tests.programs import free_port, require
+from tests.prometheus import open_prometheus, until_ready
 from tests.serving import Running, running
 
 TIMES_FASTER: Final = 180
@@ -33,7 +33,6 @@ PER_SECOND: Final = 10
 @asynccontextmanager
 async def _alertmanager(folder: Path, pager_url: str) -> AsyncIterator[str]:
     """One with the committed configuration, but for the address of the pager, and in a hurry."""
-    run("amtool", "--version")
     config = yaml.safe_load(
         (ALERTS / "alertmanager.yml").read_text("utf-8").replace("http://127.0.0.1:9095", pager_url)
     )
@@ -42,7 +41,7 @@ async def _alertmanager(folder: Path, pager_url: str) -> AsyncIterator[str]:
     (folder / "alertmanager.yml").write_text(json.dumps(config), "utf-8")
     address = f"127.0.0.1:{free_port()}"
     process = await asyncio.create_subprocess_exec(
-        shutil.which("prometheus-alertmanager") or "prometheus-alertmanager",
+        require("prometheus-alertmanager"),
         f"--config.file={folder / 'alertmanager.yml'}",
         f"--storage.path={folder / 'alertmanager'}",
         f"--web.listen-address={address}",

@@ -18,6 +18,7 @@ from monitor.store.port import RecordStore
 from monitor.store.sql import open_sql_store
 from monitor.store.tables import metadata
 from monitor.testing.memory_store import MemoryRecordStore
+from tests.programs import free_port, not_installed
 
 
 def _find_postgres() -> Path | None:
@@ -30,26 +31,18 @@ def _user() -> str | None:
     return "postgres" if os.geteuid() == 0 else None
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL of our own on loopback, which ends with the session."""
     binaries = _find_postgres()
     if binaries is None:
-        if os.environ.get("CI"):
-            pytest.fail("PostgreSQL is not installed; `make test` as root on Debian installs it")
-        pytest.skip("PostgreSQL is not installed")
+        not_installed("PostgreSQL")
     folder = Path("/tmp") / f"monitor-postgres-{os.getpid()}"
     folder.mkdir(mode=0o700)
     if os.geteuid() == 0:
         owner = pwd.getpwnam("postgres")
         os.chown(folder, owner.pw_uid, owner.pw_gid)
-    data, port = folder / "data", _free_port()
+    data, port = folder / "data", free_port()
     initialise = (str(binaries / "initdb"), "-D", str(data), "-A", "trust", "-U", "monitor", "-E", "UTF8", "--no-sync")
     subprocess.run(initialise, check=True, capture_output=True, cwd=folder, user=_user())
     options = ("-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-F")

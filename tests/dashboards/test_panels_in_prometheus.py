@@ -19,7 +19,7 @@ from tests.dashboards.asking import Board, Series, Time
 from tests.dashboards.preview.kinds import Found
 from tests.dashboards.preview.page import WIDTH, draw_page
 from tests.dashboards.scene import Scene, now_s, open_scene, repeat
-from tests.prometheus import require_prometheus
+from tests.programs import require
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
@@ -63,7 +63,7 @@ class Told:
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     """One service and one Prometheus for all tests."""
-    require_prometheus()
+    require("prometheus")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reconciler, "LOOKS_AFTER_S", (0.2, 1.0, 2.0))
         yield asyncio.run(_play(tmp_path_factory.mktemp("dashboards")))

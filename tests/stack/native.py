@@ -8,7 +8,6 @@ import asyncio
 import os
 import re
 import shutil
-import socket
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -17,8 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import pytest
-
+from tests.programs import free_port, require
 from tests.stack.files import SECRETS, StackFiles, environment
 
 PROGRAMS: Final[Mapping[str, Sequence[str]]] = {
@@ -44,9 +42,7 @@ _PATH_ENDS: Final = r"(?=[/\s\"'\],]|$)"
 def require_programs() -> None:
     """Where one is not installed the test is skipped, and in CI it fails."""
     for program in ("prometheus", "promtool", "prometheus-alertmanager", "amtool"):
-        if shutil.which(program) is None:
-            said = f"{program} is not installed; `make test` as root on Debian installs it"
-            pytest.fail(said) if os.environ.get("CI") else pytest.skip(said)
+        require(program)
 
 
 @dataclass(slots=True)
@@ -59,7 +55,7 @@ class NativeStack:
     ports: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ports = {name: _free_port() for name in PROGRAMS}
+        self.ports = {name: free_port() for name in PROGRAMS}
         for name in self.files.services:
             self._lay_out(name)
 
@@ -183,9 +179,3 @@ async def run_quietly(*command: str) -> int:
 def _hurried(config: str) -> str:
     """Scrapes, and evaluates each group of rules, every second."""
     return re.sub(r"^( *\w*(?:interval|timeout)): \w+$", r"\1: 1s", config, flags=re.MULTILINE)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

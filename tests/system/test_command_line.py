@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+
+from tests.programs import free_port
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
@@ -76,7 +77,7 @@ def test_a_service_whose_log_nobody_reads_serves_on_and_stops_when_told_to(tmp_p
     variables = {
         "MONITOR_PROVIDERS": PROVIDERS,
         "MONITOR_STORE__URL": f"sqlite:///{tmp_path / 'monitor.db'}",
-        "MONITOR_SERVER__PORT": str(_free_port()),
+        "MONITOR_SERVER__PORT": str(free_port()),
     }
     reading, writing = os.pipe()
     _clog(writing)
@@ -151,13 +152,6 @@ def _clog(writing: int) -> None:
         while True:
             os.write(writing, b"." * 1024)
     os.set_blocking(writing, True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_healthy(url: str) -> None:

@@ -14,7 +14,8 @@ from monitor.simulator.config import SimulatorConfig
 from monitor.telemetry import catalog
 from monitor.telemetry.catalog import ALL, MAX_SAMPLES, Label, Type
 from tests.collector import Collector, attributes_of, collecting
-from tests.prometheus import Prometheus, open_prometheus, require_prometheus
+from tests.programs import require
+from tests.prometheus import Prometheus, open_prometheus
 from tests.serving import Running, running
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
@@ -54,7 +55,7 @@ class Seen:
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     """One run of service, simulated provider, trace collector and Prometheus, for all tests."""
-    require_prometheus()
+    require("prometheus")
     with pytest.MonkeyPatch.context() as patch, collecting() as collector:
         patch.setattr(reconciler, "LOOKS_AFTER_S", (0.2, 2.0, 5.0))
         yield asyncio.run(_watch(tmp_path_factory.mktemp("prometheus"), collector))
