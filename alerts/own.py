@@ -33,15 +33,15 @@ def _own(alert: Alert, expression: str, summary: str, description: str, hold: st
 
 
 def _store(timing: Timing) -> Alerting:
-    """A page: generations that the service must refuse are in no metric of delivery."""
+    """A page: generations that wait for the store, or are refused, are in no metric of delivery."""
     failed = increase(series(catalog.STORE_FAILURES), timing.over("5m"), _INSTANCE)
     return Alerting(
         Alert.STORE_FAILING,
         Severity.PAGE,
         f"{failed} > 0",
         f"The store of {INSTANCE} cannot be written",
-        f"{NUMBER} commits of {INSTANCE} failed in the last 5m, and for 5m before. What cannot be recorded is refused: "
-        "callers get 503, and no metric of delivery counts them.",
+        f"{NUMBER} commits of {INSTANCE} failed in the last 5m, and for 5m before. What cannot be recorded is not sent to "
+        "a provider: new generations wait, and no metric of delivery counts them. The service says that it is not ready.",
         MONITOR_BOARD,
         hold="5m",
     )
