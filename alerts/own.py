@@ -40,8 +40,8 @@ def _store(timing: Timing) -> Alerting:
         Severity.PAGE,
         f"{failed} > 0",
         f"The store of {INSTANCE} cannot be written",
-        f"{NUMBER} commits of {INSTANCE} failed in the last 5m, and for 5m before. What cannot be recorded is not sent to "
-        "a provider: new generations wait, and no metric of delivery counts them. The service says that it is not ready.",
+        f"{NUMBER} commits of {INSTANCE} failed in the last 5m, and for 5m before. What cannot be recorded is not sent "
+        "to a provider: new generations wait, and no metric of delivery counts them. The service is not ready.",
         MONITOR_BOARD,
         hold="5m",
     )
