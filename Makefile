@@ -5,8 +5,8 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
 
-.PHONY: help install run test system-packages check unit bench alerts dashboards dashboards-preview docs format lock \
-	secrets clean
+.PHONY: help install run test system-packages check unit bench alerts dashboards manifests dashboards-preview docs format \
+	lock secrets clean
 
 help: ## Say what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -39,11 +39,15 @@ unit: install ## Run the tests
 bench: install ## Measure speed and memory against a bare client; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
-alerts: install ## Rebuild the alert rules from alerts/slo.toml
+alerts: install ## Rebuild the alert rules from alerts/slo.toml, and the manifests that hold them
 	$(BIN)/python -m alerts
+	$(BIN)/python -m deploy.manifests
 
-dashboards: install ## Rebuild the dashboards' JSON
+dashboards: install ## Rebuild the dashboards' JSON, and the manifests that hold it
 	$(BIN)/python -m dashboards.build
+	$(BIN)/python -m deploy.manifests
+
+manifests: alerts dashboards ## Rebuild what the Prometheus operator and Grafana in Kubernetes read, with its sources
 
 dashboards-preview: install ## Draw the dashboards from a run of six minutes into docs/dashboards/
 	$(BIN)/python -m tests.dashboards.preview
