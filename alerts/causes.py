@@ -7,7 +7,7 @@ from alerts.rule import Alerting, Group, Timing
 from alerts.words import CHANNELS_BOARD, DELIVERY_BOARD, PROVIDER, SHARE
 from monitor.delivery.model import HAD_IT, HAD_IT_NOT, AssetResult, Channel, Outcome, Reason, Stage
 from monitor.telemetry import catalog
-from monitor.telemetry.catalog import Code
+from monitor.telemetry.catalog import Code, Label
 
 _NO_ANSWER = (Code.FAILED, Code.TIMEOUT, Code.ERROR)
 _ANSWER = (Code.SUCCESS, Code.REFUSED, Code.RATE_LIMITED, Code.OTHER)
@@ -93,11 +93,13 @@ def _assets(timing: Timing) -> Alerting:
 
 
 def _no_traffic(timing: Timing) -> Alerting:
-    accepted = increase(series(catalog.REQUESTS, origin=timing.objective.objective.origins), timing.over("1h"))
+    """Only where there was an hour to look back over: a provider that is new here has not been without for so long."""
+    requests, hour = series(catalog.REQUESTS, origin=timing.objective.objective.origins), timing.over("1h")
+    was_there = f"group by ({Label.PROVIDER}) ({requests} offset {hour})"
     return Alerting(
         Alert.NO_TRAFFIC,
         Severity.TICKET,
-        f"{accepted} == 0",
+        f"({increase(requests, hour)} == 0) and {was_there}",
         f"Nothing is generated with {PROVIDER}",
         f"No generation of {PROVIDER} was accepted in the last 1h, so nobody knows whether it would be delivered. "
         "Canaries keep a signal alive.",
