@@ -4,7 +4,7 @@ from alerts.names import Alert, Severity
 from alerts.promql import at_least, increase, series, wilson_upper
 from alerts.promql import lost_ratio as ratio_of
 from alerts.rule import Alerting, Group, Timing
-from alerts.words import CHANNELS_BOARD, DELIVERY_BOARD, PROVIDER, SHARE
+from alerts.words import CHANNELS_BOARD, DELIVERY_BOARD, NUMBER, PROVIDER, SHARE
 from monitor.delivery.model import HAD_IT, HAD_IT_NOT, AssetResult, Channel, Outcome, Reason, Stage
 from monitor.telemetry import catalog
 from monitor.telemetry.catalog import Code, Label
@@ -22,7 +22,7 @@ def causes_group(timing: Timing) -> Group:
     return Group(
         "delivery-causes",
         "30s",
-        (_sse(timing), _polling(timing), _unreachable(timing), _assets(timing), _no_traffic(timing)),
+        (_sse(timing), _polling(timing), _unreachable(timing), _assets(timing), _crash(timing), _no_traffic(timing)),
     )
 
 
@@ -43,14 +43,16 @@ def _sse(timing: Timing) -> Alerting:
 
 
 def _polling(timing: Timing) -> Alerting:
-    selector = series(catalog.OUTCOMES, outcome=Outcome.EXPIRED, reason=_POLLING_EXHAUSTED)
-    now, usual = increase(selector, timing.over("1h")), f"{increase(selector, timing.over('1d'))} / 24"
+    """Compared with a day, so only where there was one to look back over."""
+    origins, day = timing.objective.objective.origins, timing.over("1d")
+    selector = series(catalog.OUTCOMES, origin=origins, outcome=Outcome.EXPIRED, reason=_POLLING_EXHAUSTED)
+    now, usual = increase(selector, timing.over("1h")), f"{increase(selector, day)} / 24"
     return Alerting(
         Alert.POLLING_EXHAUSTED,
         Severity.TICKET,
-        f"{at_least(now, timing.objective.causes.min_bad)} and ({now} > 2 * {usual})",
+        f"{at_least(now, timing.objective.causes.min_bad)} and ({now} > 2 * {usual}) and {_was_there(selector, day)}",
         f"More generations of {PROVIDER} use up all polls",
-        f"{{{{ $value | printf `%.0f` }}}} generations of {PROVIDER} expired in the last 1h with nothing found by any "
+        f"{NUMBER} generations of {PROVIDER} expired in the last 1h with nothing found by any "
         "poll: more than twice as many as in a usual hour of the last 1d.",
         DELIVERY_BOARD,
         hold="5m",
@@ -92,17 +94,36 @@ def _assets(timing: Timing) -> Alerting:
     )
 
 
+def _crash(timing: Timing) -> Alerting:
+    """Crashed ones are in no ratio of delivery, so that one that crashes in three would else be seen by nobody."""
+    origins = timing.objective.objective.origins
+    crashed = increase(series(catalog.OUTCOMES, origin=origins, reason=Reason.CRASHED), timing.over("15m"))
+    return Alerting(
+        Alert.GENERATIONS_CRASH,
+        Severity.TICKET,
+        f"{crashed} > 0",
+        f"Generations of {PROVIDER} crash in the monitor",
+        f"{NUMBER} generations of {PROVIDER} ended in an error of the monitor itself in the last "
+        "15m. It is a bug. Their callers got nothing, and no ratio of delivery counts them.",
+        DELIVERY_BOARD,
+    )
+
+
 def _no_traffic(timing: Timing) -> Alerting:
     """Only where there was an hour to look back over: a provider that is new here has not been without for so long."""
     requests, hour = series(catalog.REQUESTS, origin=timing.objective.objective.origins), timing.over("1h")
-    was_there = f"group by ({Label.PROVIDER}) ({requests} offset {hour})"
     return Alerting(
         Alert.NO_TRAFFIC,
         Severity.TICKET,
-        f"({increase(requests, hour)} == 0) and {was_there}",
+        f"({increase(requests, hour)} == 0) and {_was_there(requests, hour)}",
         f"Nothing is generated with {PROVIDER}",
         f"No generation of {PROVIDER} was accepted in the last 1h, so nobody knows whether it would be delivered. "
         "Canaries keep a signal alive.",
         DELIVERY_BOARD,
         hold="15m",
     )
+
+
+def _was_there(selector: str, ago: str) -> str:
+    """The providers that were known so long ago."""
+    return f"group by ({Label.PROVIDER}) ({selector} offset {ago})"

@@ -1,5 +1,7 @@
 """What users feel: generations that do not arrive. These wake a person, and one incident wakes once."""
 
+from collections.abc import Iterable
+
 from alerts.names import Alert, Severity, delivered, expired, lost_ratio, upper_bound
 from alerts.objective import BurnWindow, ConfidenceWindow, seconds
 from alerts.promql import at_least, increase, series
@@ -10,8 +12,10 @@ from monitor.telemetry import catalog
 
 # An alert that inhibits another keeps firing until that has ended, else the other would page in its turn: the recent
 # windows of the burn rate forget an incident after 30 minutes at the latest.
-_KEEP_DELIVERY, _KEEP_UNAUTHORIZED = "30m", "45m"
-_UNAUTHORIZED_WINDOWS = (("5m", "1m"), ("15m", "5m"))
+_KEEP_DELIVERY, _KEEP_REFUSED = "30m", "45m"
+_REFUSED_WINDOWS = (("5m", "1m"), ("15m", "5m"))
+_NO_JOB = (Reason.UNAVAILABLE, Reason.CREATE_UNKNOWN, Reason.RATE_LIMITED, Reason.CRASHED)
+"""Of these no caller is the cause, as it may be of a refused prompt."""
 
 
 def delivery_group(timing: Timing) -> Group:
@@ -21,7 +25,8 @@ def delivery_group(timing: Timing) -> Group:
         "delivery-alerts",
         "30s",
         (
-            *(_unauthorized(windows, timing) for windows in _UNAUTHORIZED_WINDOWS),
+            *(_unauthorized(windows, timing) for windows in _REFUSED_WINDOWS),
+            *(_no_way_through(windows, timing) for windows in _REFUSED_WINDOWS),
             *(_nothing(window, timing) for window in objective.outage.windows),
             *(_below(window, timing) for window in objective.confidence.windows),
             *(_burns(window, timing) for window in objective.burn.windows),
@@ -31,23 +36,48 @@ def delivery_group(timing: Timing) -> Group:
 
 
 def _unauthorized(windows: tuple[str, str], timing: Timing) -> Alerting:
-    """Refused often enough in the first window, while nothing came in the second: one model may well be refused."""
+    """One model may well be refused; so it counts only while nothing comes."""
     window, quiet = windows
-    objective = timing.objective
-    origins = objective.objective.origins
-    refused = increase(series(catalog.OUTCOMES, origin=origins, reason=Reason.UNAUTHORIZED), timing.over(window))
-    came = increase(series(catalog.OUTCOMES, origin=origins, outcome=Outcome.DELIVERED), timing.over(quiet))
     return Alerting(
         Alert.PROVIDER_UNAUTHORIZED,
         Severity.PAGE,
-        f"{at_least(refused, objective.causes.min_bad)} and ({came} == 0)",
+        _ends_and_nothing_comes(windows, timing, reason=Reason.UNAUTHORIZED),
         f"{PROVIDER} refuses our token",
         f"{NUMBER} generations of the last {window} ended because {PROVIDER} refused the token, and none was delivered "
         f"in the last {quiet}. Every generation will fail until the token is renewed.",
         DELIVERY_BOARD,
-        keep=_KEEP_UNAUTHORIZED,
+        keep=_KEEP_REFUSED,
         labels={"window": window},
     )
+
+
+def _no_way_through(windows: tuple[str, str], timing: Timing) -> Alerting:
+    """What never became a job is in no ratio of delivery, and its callers get nothing all the same.
+
+    It is held for a minute: after a restart, what was being submitted ends so all at once, before anything comes.
+    """
+    window, quiet = windows
+    return Alerting(
+        Alert.NOTHING_GETS_THROUGH,
+        Severity.PAGE,
+        _ends_and_nothing_comes(windows, timing, outcome=(Outcome.REJECTED, Outcome.CANCELLED), reason=_NO_JOB),
+        f"No generation gets through to {PROVIDER}",
+        f"{NUMBER} generations of the last {window} ended before {PROVIDER} made anything of them, and none was "
+        f"delivered in the last {quiet}. They count in no ratio of delivery, and their callers get nothing.",
+        DELIVERY_BOARD,
+        hold="1m",
+        keep=_KEEP_REFUSED,
+        labels={"window": window},
+    )
+
+
+def _ends_and_nothing_comes(windows: tuple[str, str], timing: Timing, **how: str | Iterable[str]) -> str:
+    """Enough ended in this way in the first window, while nothing was delivered in the second."""
+    window, quiet = windows
+    origins = timing.objective.objective.origins
+    ended = increase(series(catalog.OUTCOMES, origin=origins, **how), timing.over(window))
+    came = increase(series(catalog.OUTCOMES, origin=origins, outcome=Outcome.DELIVERED), timing.over(quiet))
+    return f"{at_least(ended, timing.objective.causes.min_bad)} and ({came} == 0)"
 
 
 def _nothing(window: str, timing: Timing) -> Alerting:

@@ -53,6 +53,7 @@ class Alert(StrEnum):
     ERROR_BUDGET_BURNS_FAST = "ErrorBudgetBurnsFast"
     ERROR_BUDGET_BURNS = "ErrorBudgetBurns"
     PROVIDER_UNAUTHORIZED = "ProviderUnauthorized"
+    NOTHING_GETS_THROUGH = "NothingGetsThrough"
     MONITOR_ABSENT = "MonitorAbsent"
     STORE_FAILING = "StoreFailing"
 
@@ -61,6 +62,7 @@ class Alert(StrEnum):
     PROVIDER_UNREACHABLE = "ProviderUnreachable"
     ASSETS_BROKEN = "AssetsBroken"
     NO_TRAFFIC = "NoTraffic"
+    GENERATIONS_CRASH = "GenerationsCrash"
     TRACE_EXPORT_FAILING = "TraceExportFailing"
     OBSERVER_FAILING = "ObserverFailing"
     EVENT_LOOP_LAGGING = "EventLoopLagging"

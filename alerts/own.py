@@ -108,7 +108,7 @@ def _objective(timing: Timing) -> Alerting:
     ratio = timing.objective.objective.ratio
     return _own(
         Alert.OBJECTIVE_DISAGREES,
-        f"max by (provider) ({series(catalog.OBJECTIVE)}) != {ratio:g}",
+        f"max by ({Label.PROVIDER}) ({series(catalog.OBJECTIVE)} != {ratio:g})",
         f"The objective of {PROVIDER} is not that of its alerts",
         f"The service's settings say {{{{ $value }}}}, the rules were built for {ratio:g}. "
         "Set alerts/slo.toml or the provider's `objective` right, and rebuild the rules with `make alerts`.",

@@ -13,13 +13,15 @@ _LONG_S = 86_400
 
 
 def recording_groups(timing: Timing) -> list[Group]:
-    """Short windows often, long ones seldom."""
+    """Short windows often, long ones seldom; but twice within the 5 minutes for which Prometheus goes back to find a
+    sample, or one late evaluation would end the alerts that look at them.
+    """
     windows = sorted(_windows(timing), key=seconds)
     short = [rule for window in windows if seconds(window) < _LONG_S for rule in _of(window, timing)]
     long = [rule for window in windows if seconds(window) >= _LONG_S for rule in _of(window, timing)]
     return [
         Group("delivery-recent", "30s", tuple(short)),
-        Group("delivery-long", "5m", (*long, _budget_left(timing))),
+        Group("delivery-long", "2m", (*long, _budget_left(timing))),
     ]
 
 

@@ -10,13 +10,15 @@ import yaml
 
 from alerts.build import FOLDER, render_rules
 from alerts.names import Alert, Severity
-from alerts.objective import PATH, ObjectiveInvalid, read_objective
+from alerts.objective import PATH, ObjectiveInvalid, read_objective, seconds
 from alerts.rule import Timing
 from monitor.settings import ProviderSettings
 from monitor.telemetry import catalog
 from tests.alerts.programs import ALERTS, run
 
 CASES = sorted((ALERTS / "tests").glob("*.test.yml"))
+LOOK_BACK_S = 300
+"""How far Prometheus goes back for the last sample of a series, unless it is told otherwise."""
 HEADINGS = ["Meaning", "Impact", "Confirm in two minutes", "What to do", "How to know it is over"]
 
 
@@ -28,6 +30,12 @@ def _alerting() -> list[dict[str, Any]]:
 def test_the_rule_files_are_those_of_the_objective() -> None:
     built = render_rules(Timing(read_objective()))
     assert {path.name: path.read_text("utf-8") for path in FOLDER.iterdir()} == built
+
+
+def test_what_is_recorded_is_there_for_alerts_even_when_one_evaluation_comes_late() -> None:
+    for path in FOLDER.glob("*.yml"):
+        for group in yaml.safe_load(path.read_text("utf-8"))["groups"]:
+            assert seconds(group["interval"]) * 2 < LOOK_BACK_S, group["name"]
 
 
 def test_the_objective_is_the_one_that_providers_have_by_default() -> None:
