@@ -1,10 +1,8 @@
 """What users feel: generations that do not arrive. These wake a person, and one incident wakes once."""
 
-from collections.abc import Iterable
-
 from alerts.names import Alert, Severity, delivered, expired, lost_ratio, upper_bound
 from alerts.objective import BurnWindow, ConfidenceWindow, seconds
-from alerts.promql import at_least, increase, series
+from alerts.promql import Wanted, at_least, increase, series
 from alerts.rule import Alerting, Group, Timing
 from alerts.words import DELIVERY_BOARD, MONITOR_BOARD, NUMBER, PROVIDER, SHARE, counted
 from monitor.delivery.model import Outcome, Reason
@@ -14,6 +12,8 @@ from monitor.telemetry import catalog
 # windows of the burn rate forget an incident after 30 minutes at the latest.
 _KEEP_DELIVERY, _KEEP_REFUSED = "30m", "45m"
 _REFUSED_WINDOWS = (("5m", "1m"), ("15m", "5m"))
+_WITHOUT_ASSET = (Outcome.REJECTED, Outcome.EXPIRED)
+_BEFORE_A_JOB = (Outcome.REJECTED, Outcome.CANCELLED)
 _NO_JOB = (Reason.UNAVAILABLE, Reason.CREATE_UNKNOWN, Reason.RATE_LIMITED, Reason.CRASHED)
 """Of these no caller is the cause, as it may be of a refused prompt."""
 
@@ -41,7 +41,7 @@ def _unauthorized(windows: tuple[str, str], timing: Timing) -> Alerting:
     return Alerting(
         Alert.PROVIDER_UNAUTHORIZED,
         Severity.PAGE,
-        _ends_and_nothing_comes(windows, timing, reason=Reason.UNAUTHORIZED),
+        _ends_and_nothing_comes(windows, timing, _WITHOUT_ASSET, Reason.UNAUTHORIZED),
         f"{PROVIDER} refuses our token",
         f"{NUMBER} generations of the last {window} ended because {PROVIDER} refused the token, and none was delivered "
         f"in the last {quiet}. Every generation will fail until the token is renewed.",
@@ -60,7 +60,7 @@ def _no_way_through(windows: tuple[str, str], timing: Timing) -> Alerting:
     return Alerting(
         Alert.NOTHING_GETS_THROUGH,
         Severity.PAGE,
-        _ends_and_nothing_comes(windows, timing, outcome=(Outcome.REJECTED, Outcome.CANCELLED), reason=_NO_JOB),
+        _ends_and_nothing_comes(windows, timing, _BEFORE_A_JOB, _NO_JOB),
         f"No generation gets through to {PROVIDER}",
         f"{NUMBER} generations of the last {window} ended before {PROVIDER} made anything of them, and none was "
         f"delivered in the last {quiet}. They count in no ratio of delivery, and their callers get nothing.",
@@ -71,13 +71,13 @@ def _no_way_through(windows: tuple[str, str], timing: Timing) -> Alerting:
     )
 
 
-def _ends_and_nothing_comes(windows: tuple[str, str], timing: Timing, **how: str | Iterable[str]) -> str:
+def _ends_and_nothing_comes(windows: tuple[str, str], timing: Timing, outcome: Wanted, reason: Wanted) -> str:
     """Enough ended in this way in the first window, while nothing was delivered in the second."""
     window, quiet = windows
     origins = timing.objective.objective.origins
-    ended = increase(series(catalog.OUTCOMES, origin=origins, **how), timing.over(window))
+    how = series(catalog.OUTCOMES, origin=origins, outcome=outcome, reason=reason)
     came = increase(series(catalog.OUTCOMES, origin=origins, outcome=Outcome.DELIVERED), timing.over(quiet))
-    return f"{at_least(ended, timing.objective.causes.min_bad)} and ({came} == 0)"
+    return f"{at_least(increase(how, timing.over(window)), timing.objective.causes.min_bad)} and ({came} == 0)"
 
 
 def _nothing(window: str, timing: Timing) -> Alerting:

@@ -5,16 +5,18 @@ from typing import Final
 
 from monitor.telemetry.catalog import Label, Metric
 
+Wanted = str | Iterable[str]
+"""One value of a label, or several."""
 _PER_PROVIDER: Final = (Label.PROVIDER,)
 
 
-def series(metric: Metric, suffix: str = "", **labels: str | Iterable[str]) -> str:
+def series(metric: Metric, suffix: str = "", **labels: Wanted) -> str:
     """A selector of `metric`, or of a part of it such as `_count`; several values of a label are alternatives."""
     matchers = ",".join(matcher(Label(name), value) for name, value in labels.items())
     return f"{metric.name}{suffix}" + (f"{{{matchers}}}" if matchers else "")
 
 
-def matcher(label: str, value: str | Iterable[str]) -> str:
+def matcher(label: str, value: Wanted) -> str:
     """Narrows a selector to one value of a label, or to several."""
     if isinstance(value, str):
         return f'{label}="{value}"'

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
-from alerts.promql import matcher
+from alerts.promql import Wanted, matcher
 from monitor.telemetry.catalog import Foreign, Label, Metric
 
 RATE: Final = "$__rate_interval"
@@ -40,9 +40,6 @@ class Part(StrEnum):
     BUCKET = "_bucket"
     COUNT = "_count"
     SUM = "_sum"
-
-
-Wanted = str | Iterable[str]
 
 
 def traffic(metric: Metric, part: Part | None = None, **wanted: Wanted) -> str:
