@@ -5,6 +5,7 @@ from typing import Final
 
 import yaml
 
+from alerts.canaries import canaries_group
 from alerts.causes import causes_group
 from alerts.delivery import delivery_group
 from alerts.own import own_group
@@ -21,6 +22,7 @@ def build_groups(timing: Timing) -> dict[str, list[Group]]:
         "recording.rules.yml": recording_groups(timing),
         "delivery.rules.yml": [delivery_group(timing)],
         "causes.rules.yml": [causes_group(timing)],
+        "canaries.rules.yml": [canaries_group(timing)],
         "monitor.rules.yml": [own_group(timing)],
     }
 

@@ -110,12 +110,16 @@ def _crash(timing: Timing) -> Alerting:
 
 
 def _no_traffic(timing: Timing) -> Alerting:
-    """Only where there was an hour to look back over: a provider that is new here has not been without for so long."""
+    """Only where there was an hour to look back over: a provider that is new here has not been without for so long.
+
+    While canaries are paused, somebody wants it so; after that they have an hour to begin again.
+    """
     requests, hour = series(catalog.REQUESTS, origin=timing.objective.objective.origins), timing.over("1h")
+    paused = f"max by ({Label.PROVIDER}) (max_over_time({series(catalog.CANARY_PAUSED)}[{hour}]))"
     return Alerting(
         Alert.NO_TRAFFIC,
         Severity.TICKET,
-        f"({increase(requests, hour)} == 0) and {_was_there(requests, hour)}",
+        f"({increase(requests, hour)} == 0) and {_was_there(requests, hour)} unless ({paused} > 0)",
         f"Nothing is generated with {PROVIDER}",
         f"No generation of {PROVIDER} was accepted in the last 1h, so nobody knows whether it would be delivered. "
         "Canaries keep a signal alive.",

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from alerts.names import CONFIDENCE_WINDOW, SLO_WINDOW, Severity
 from monitor.delivery.model import Origin
@@ -24,6 +24,11 @@ def seconds(window: str) -> int:
     if found is None:
         raise ValueError(f"a window looks like 30s, 5m, 6h or 30d, not {window!r}")
     return int(found[1]) * _UNITS[found[2]]
+
+
+def times(number: int, window: str) -> str:
+    """`window` so many times, in its own unit."""
+    return f"{number * int(window[:-1])}{window[-1]}"
 
 
 def _check_window(window: str) -> str:
@@ -86,6 +91,18 @@ class _Causes(_Section):
     min_bad: Count
 
 
+class _Canaries(_Section):
+    min_failed: Count
+    intervals: tuple[Window, ...] = Field(min_length=1)
+
+    @field_validator("intervals")
+    @classmethod
+    def _rise(cls, intervals: tuple[Window, ...]) -> tuple[Window, ...]:
+        if sorted(set(intervals), key=seconds) != list(intervals):
+            raise ValueError("each must be longer than the one before")
+        return intervals
+
+
 class _Links(_Section):
     runbooks: str = Field(pattern=r"^https?://\S+[^/\s]$")
     dashboards: str = Field(pattern=r"^https?://\S+[^/\s]$")
@@ -100,6 +117,7 @@ class Objective(_Section):
     burn: _Burn
     outage: _Outage
     causes: _Causes
+    canaries: _Canaries
     links: _Links
 
     @model_validator(mode="after")

@@ -83,3 +83,7 @@ class Timing:
         if self.times_faster == 1:
             return window
         return f"{max(1, seconds(window) * 1_000 // self.times_faster)}ms"
+
+    def seconds_of(self, window: str) -> float:
+        """How long `window` is then."""
+        return seconds(window) / self.times_faster

@@ -5,12 +5,14 @@ from typing import Final
 from dashboards.names import Uid
 
 PROVIDER: Final = "{{ $labels.provider }}"
+CANARY: Final = "Canary {{ $labels.canary }}"
 INSTANCE: Final = "{{ $labels.instance }}"
 SHARE: Final = "{{ $value | humanizePercentage }}"
 NUMBER: Final = '{{ $value | printf "%.0f" }}'
 DURATION: Final = "{{ $value | humanizeDuration }}"
 DELIVERY_BOARD: Final = f"/{Uid.DELIVERY}?var-provider={PROVIDER}"
 CHANNELS_BOARD: Final = f"/{Uid.CHANNELS}?var-provider={PROVIDER}"
+CANARIES_BOARD: Final = f"/{Uid.CANARIES}?var-provider={PROVIDER}&var-canary={{{{ $labels.canary }}}}"
 MONITOR_BOARD: Final = f"/{Uid.MONITOR}"
 
 

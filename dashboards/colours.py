@@ -41,6 +41,7 @@ OF_WORD: Final[Mapping[str, str]] = {
     "confirmed": SKY,
     "missed": BAD,
     "failed": LILAC,
+    "provider_failed": LILAC,
     # what a call came to
     "ready": GOOD,
     "ok": GOOD,

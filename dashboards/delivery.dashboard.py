@@ -12,14 +12,14 @@ from dashboards.words import (
     BY_PROVIDER,
     CHANNELS,
     COUNTED,
-    MEASURED,
     OBJECTIVE,
     TRAFFIC_VARIABLES,
     buckets,
     firing,
+    own_success,
     quantiles_by_channel,
 )
-from monitor.delivery.model import HAD_IT, Channel, Outcome
+from monitor.delivery.model import Outcome
 from monitor.telemetry import catalog
 from monitor.telemetry.catalog import Label, Phase
 
@@ -32,12 +32,6 @@ _PROVIDER: Final = f"{{{{{Label.PROVIDER}}}}}"
 _SUCCESS: Final = ratio(increase(_DELIVERED, BY_PROVIDER), increase(_COUNTED, BY_PROVIDER))
 _PAGES_FROM: Final = min(burn.rate for burn in read_objective().burn.windows if burn.severity is Severity.PAGE)
 _BURN: Final = f"{recorded(lost_ratio('1h'))} / on ({Label.PROVIDER}) (1 - {OBJECTIVE})"
-
-
-def _own_success(channel: Channel, over: str, by: tuple[str, ...] = ()) -> str:
-    had_it = traffic(catalog.CHANNEL_RESULTS, channel=channel, result=HAD_IT)
-    measured = traffic(catalog.CHANNEL_RESULTS, channel=channel, result=MEASURED)
-    return ratio(increase(had_it, by, over), increase(measured, by, over))
 
 
 def _attempts_within(low: int | None, high: int | None) -> str:
@@ -133,10 +127,7 @@ OWN_SUCCESS: Final = bars(
     "compared. Origin is not heeded. When SSE falls and polling holds, users are served, but late; when "
     "both fall, the provider does. The details are on the dashboard Channels.",
     Unit.SHARE,
-    [
-        Query(_own_success(channel, "$__range"), name, colour=colours.of_word(name))
-        for channel, name in CHANNELS.items()
-    ],
+    [Query(own_success(channel, "$__range"), name, colour=colours.of_word(name)) for channel, name in CHANNELS.items()],
     at_most=1,
     decimals=1,
     none="none measured",
@@ -171,7 +162,7 @@ SSE_VS_POLLING: Final = time_series(
     Unit.SHARE,
     [
         *(
-            Query(_own_success(channel, "$__rate_interval"), name, colour=colours.of_word(name))
+            Query(own_success(channel, "$__rate_interval"), name, colour=colours.of_word(name))
             for channel, name in CHANNELS.items()
         ),
         Query(

@@ -20,6 +20,7 @@ class Uid(StrEnum):
 
     DELIVERY = "generation-delivery"
     CHANNELS = "generation-channels"
+    CANARIES = "generation-canaries"
     MONITOR = "generation-monitor"
 
 

@@ -40,6 +40,7 @@ class Unit(StrEnum):
     CALLS_A_SECOND = "reqps"
     EVENTS_A_SECOND = "eps"
     BYTES = "bytes"
+    DOLLARS = "currencyUSD"
     TIMES = "suffix:×"
     WHEN = "dateTimeFromNow"
     PLAIN = "none"

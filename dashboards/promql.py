@@ -9,12 +9,14 @@ from enum import StrEnum
 from typing import Final
 
 from alerts.promql import Wanted, matcher
+from monitor.delivery.model import Origin
 from monitor.telemetry.catalog import Foreign, Label, Metric
 
 RATE: Final = "$__rate_interval"
 RANGE: Final = "$__range"
 """All of the time that is shown."""
 TRAFFIC_VARIABLES: Final = (Label.PROVIDER, Label.MODEL, Label.ORIGIN)
+CANARY_VARIABLES: Final = (Label.PROVIDER, Label.CANARY)
 
 
 class Target(StrEnum):
@@ -48,6 +50,13 @@ def traffic(metric: Metric, part: Part | None = None, **wanted: Wanted) -> str:
     if not variables:
         raise ValueError(f"{metric.name} knows no provider; `service` selects it")
     return _selector(metric, part, variables, wanted)
+
+
+def canaries(metric: Metric, part: Part | None = None, **wanted: Wanted) -> str:
+    """A selector of what canaries did, narrowed by the variables provider and canary, as far as the metric has them."""
+    if Label.ORIGIN in metric.labels:
+        wanted = {Label.ORIGIN: Origin.CANARY, **wanted}
+    return _selector(metric, part, [label for label in CANARY_VARIABLES if label in metric.labels], wanted)
 
 
 def recorded(name: str) -> str:

@@ -1,12 +1,12 @@
 """What several dashboards ask for in the same way, and how channels are called in their legends."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from alerts.names import Severity
 from dashboards import colours
 from dashboards.panels import Line, Query, label_variable
-from dashboards.promql import RATE, Own, Part, increase, quantile, traffic
+from dashboards.promql import RATE, Own, Part, increase, quantile, ratio, traffic
 from monitor.delivery.model import HAD_IT, HAD_IT_NOT, Channel, Origin, Outcome
 from monitor.telemetry import catalog
 from monitor.telemetry.catalog import Label, Metric
@@ -29,11 +29,20 @@ TRAFFIC_VARIABLES: Final = (
 """Reports are what others say they saw, so they are not among the chosen origins."""
 
 
-def quantiles_by_channel(metric: Metric, channels: Mapping[Channel, str] = CHANNELS) -> list[Query]:
+def own_success(channel: Channel, over: str, select: Callable[..., str] = traffic) -> str:
+    """Share of the measured generations that a channel delivered, or would have."""
+    had_it = select(catalog.CHANNEL_RESULTS, channel=channel, result=HAD_IT)
+    measured = select(catalog.CHANNEL_RESULTS, channel=channel, result=MEASURED)
+    return ratio(increase(had_it, over=over), increase(measured, over=over))
+
+
+def quantiles_by_channel(
+    metric: Metric, channels: Mapping[Channel, str] = CHANNELS, select: Callable[..., str] = traffic
+) -> list[Query]:
     """Three lines for each channel, in its colour."""
     return [
         Query(
-            quantile(share, traffic(metric, Part.BUCKET, channel=channel)),
+            quantile(share, select(metric, Part.BUCKET, channel=channel)),
             f"{name} p{share * 100:g}",
             colour=colours.of_word(name),
             line=line,

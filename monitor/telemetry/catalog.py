@@ -36,6 +36,8 @@ class Label(StrEnum):
     VERSION = "version"
     REVISION = "revision"
     OBSERVER = "observer"
+    CANARY = "canary"
+    LIMIT = "limit"
 
 
 class Phase(StrEnum):
@@ -46,6 +48,15 @@ class Phase(StrEnum):
     POLLING = "polling"
     RECONCILING = "reconciling"
     """Expired, and still looked at now and then."""
+
+
+class Skip(StrEnum):
+    """Why a canary that was due did not run, as far as money goes."""
+
+    THINNED = "thinned"
+    """Left out so that the money lasts to the end of its day or month."""
+    LIMIT = "limit"
+    """What is left of a limit does not pay for one more."""
 
 
 class SpanResult(StrEnum):
@@ -210,6 +221,46 @@ PROVIDER_REQUESTS: Final = Metric(
 OBJECTIVE: Final = Metric(
     "generation_slo_objective_ratio", Type.GAUGE, (Label.PROVIDER,), "share of generations that must be delivered"
 )
+_CANARY: Final = (Label.PROVIDER, Label.CANARY)
+CANARY_RUNS: Final = Metric(
+    "generation_canary_runs_total", Type.COUNTER, (*_CANARY, Label.OUTCOME), "runs of canaries that ended"
+)
+CANARY_SKIPPED: Final = Metric(
+    "generation_canary_skipped_total", Type.COUNTER, (*_CANARY, Label.REASON), "runs that were due and not made"
+)
+CANARY_SPEND: Final = Metric(
+    "generation_canary_spend_usd_total",
+    Type.COUNTER,
+    _CANARY,
+    "what runs cost by the prices of the settings, counted when the create call is sent",
+)
+CANARY_LAST_SUCCESS: Final = Metric(
+    "generation_canary_last_success_timestamp_seconds",
+    Type.GAUGE,
+    _CANARY,
+    "when a run was last delivered, since 1970; 0: never yet",
+)
+CANARY_PAUSED: Final = Metric("generation_canary_paused", Type.GAUGE, _CANARY, "1 while it is paused, else 0")
+CANARY_INTERVAL: Final = Metric(
+    "generation_canary_interval_seconds",
+    Type.GAUGE,
+    _CANARY,
+    "from the run that was due last to the one that is due next, so that a night without runs is no silence; "
+    "none where none is due",
+)
+CANARY_LIMIT_USED: Final = Metric(
+    "generation_canary_limit_used_ratio", Type.GAUGE, (Label.LIMIT,), "share of a spending limit that is spent"
+)
+OF_CANARIES: Final = (
+    CANARY_RUNS,
+    CANARY_SKIPPED,
+    CANARY_SPEND,
+    CANARY_LAST_SUCCESS,
+    CANARY_PAUSED,
+    CANARY_INTERVAL,
+    CANARY_LIMIT_USED,
+)
+"""They have series as soon as canaries run."""
 BUILD_INFO: Final = Metric(
     "generation_monitor_build_info", Type.GAUGE, (Label.VERSION, Label.REVISION), "always 1; what runs here"
 )
@@ -278,4 +329,5 @@ ALL: Final = (
     TRACE_SPANS,
     CLOCK,
     LOOP_LAG,
+    *OF_CANARIES,
 )

@@ -77,6 +77,8 @@ def build_telemetry(
     _say_what_runs(registry)
     build_metric(catalog.CLOCK, registry).set_function(lambda: datetime.now(UTC).timestamp())
     build_metric(catalog.IN_FLIGHT_LIMIT, registry).set(settings.server.max_in_flight)
+    for metric in catalog.OF_CANARIES:
+        build_metric(metric, registry)
     _warn_of_samples(full_spread(settings.providers) + OWN_SAMPLES)
     observers: list[Observer] = [
         MetricsObserver(registry, settings.providers, Exemplars(settings.tracing)),

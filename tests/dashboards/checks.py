@@ -17,7 +17,7 @@ from dashboards import colours
 from dashboards.names import DATASOURCE, TAG
 from dashboards.panels import COLUMNS, SCHEMA_VERSION
 from dashboards.promql import Own, Target
-from monitor.telemetry.catalog import OBJECTIVE, Label
+from monitor.telemetry.catalog import CANARY_LIMIT_USED, OBJECTIVE, Label
 from tests.dashboards.asking import Board, panels
 from tests.dashboards.expressions import NoPromql, Selector, selectors, variables_of
 from tests.dashboards.series import Kind, known
@@ -26,6 +26,8 @@ SOURCE: Final = {"type": "prometheus", "uid": f"${{{DATASOURCE}}}"}
 GROWTH: Final = {"rate": {"$__rate_interval"}, "increase": {"$__rate_interval", "$__range"}}
 FOR_ALL: Final = {OBJECTIVE.name, str(Own.ALERTS)}
 """The same for every model and origin."""
+WITHOUT_MATCHERS: Final = {str(Own.ALERTS), CANARY_LIMIT_USED.name}
+"""Of no provider and no instance: limits are shared."""
 WITH_EXEMPLARS: Final = {"timeseries", "heatmap"}
 _UNITS: Final = frozenset(value for name, value in vars(units).items() if not name.startswith("_"))
 _LEGEND_LABEL: Final = re.compile(r"\{\{(\w+)\}\}")
@@ -159,7 +161,7 @@ def _of_window(selector: Selector, target: dict[str, Any]) -> Iterator[str]:
 
 def _of_matchers(selector: Selector, variables: set[str]) -> Iterator[str]:
     series = known().get(selector.name)
-    if series is None or selector.name == Own.ALERTS:
+    if series is None or selector.name in WITHOUT_MATCHERS:
         return
     fixed = {label for label, op, value in selector.matchers if op == "Equal"}
     about_providers = {str(label) for label in series.labels} & variables - set(Target)
@@ -173,7 +175,7 @@ def _of_matchers(selector: Selector, variables: set[str]) -> Iterator[str]:
 
 def _heeded(board: Board) -> Iterator[str]:
     """Where a variable narrows nothing, the panel says so, or the dashboard does for all of them."""
-    variables = {item["name"] for item in board["templating"]["list"]} & {Label.MODEL, Label.ORIGIN}
+    variables = {item["name"] for item in board["templating"]["list"]} & {Label.MODEL, Label.ORIGIN, Label.CANARY}
     for panel in panels(board):
         for variable in sorted(name for name in variables if name not in board["description"]):
             for selector in (found for target in panel["targets"] for found in _selectors(target["expr"])):
