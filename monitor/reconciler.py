@@ -116,10 +116,10 @@ class Reconciler:
         call = Call(Stage.POLL, flight.generation.trace, loop.time())
         try:
             with call:
-                call.reply = await provider.poll(handle, traceparent=call.traceparent)
+                call.reply = await provider.poll(handle, trace_headers=call.trace_headers)
                 if isinstance(call.reply.sighting, Unresolved):
                     file_id = call.reply.sighting.file_id
-                    call.reply = await provider.resolve(handle, file_id, traceparent=call.traceparent)
+                    call.reply = await provider.resolve(handle, file_id, trace_headers=call.trace_headers)
         finally:
             flight.emit(
                 LookedAgain(loop.time(), call.started_at_s, call.span_id, number, call.result, call.status, call.detail)

@@ -14,9 +14,10 @@ import structlog
 from monitor.delivery.clock import Clock
 from monitor.delivery.errors import Overloaded, ShuttingDown, StoreUnavailable
 from monitor.delivery.facts import Accepted, Ended
-from monitor.delivery.identity import new_generation_id, new_trace
+from monitor.delivery.identity import new_generation_id
 from monitor.delivery.model import Channel, Flow, Kind, Origin, Outcome, Reason, State, Verdict
 from monitor.delivery.ports import Observer
+from monitor.delivery.trace_context import new_trace
 from monitor.store.port import Idempotency, Record, RecordStore
 from monitor.telemetry.timeline import render_timeline
 from monitor.telemetry.tracing import TraceSink

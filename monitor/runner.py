@@ -16,16 +16,18 @@ from monitor.delivery.errors import (
     StoreUnavailable,
 )
 from monitor.delivery.facts import Accepted, Disowned
-from monitor.delivery.identity import new_generation_id, new_trace
+from monitor.delivery.identity import new_generation_id
 from monitor.delivery.model import (
     Channel,
     GenerationRequest,
     Origin,
     Outcome,
     Reason,
+    TraceContext,
     Verdict,
 )
 from monitor.delivery.ports import Observer
+from monitor.delivery.trace_context import new_trace
 from monitor.flight import Flight, ended_record
 from monitor.pilot import Lane, Pilot
 from monitor.store.port import Ending, Idempotency, Record, RecordStore, TimelineEntry
@@ -85,9 +87,9 @@ class Runner:
         *,
         origin: Origin = Origin.API,
         idempotency: Idempotency | None = None,
-        traceparent: str | None = None,
+        trace: TraceContext | None = None,
     ) -> tuple[Record, bool]:
-        """Take a generation on; it runs from here. Returns its record and whether it is new.
+        """Take a generation on; it runs from here. `trace` is its caller's. Returns its record and whether it is new.
 
         It is not new when the idempotency key was used before. Raises Overloaded, ShuttingDown, IdempotencyConflict,
         StoreUnavailable.
@@ -96,7 +98,7 @@ class Runner:
             raise ShuttingDown(_STOPPING)
         if len(self._flights) >= self._max_in_flight:
             raise Overloaded(self._max_in_flight, RETRY_AFTER_S)
-        flight = self._new_flight(provider, request, origin, idempotency, traceparent)
+        flight = self._new_flight(provider, request, origin, idempotency, trace)
         self._flights[flight.record.id] = flight
         launch = asyncio.get_running_loop().create_task(self._launch(flight, request))
         self._writes.add(launch)
@@ -220,7 +222,7 @@ class Runner:
         request: GenerationRequest,
         origin: Origin,
         idempotency: Idempotency | None,
-        traceparent: str | None,
+        trace: TraceContext | None,
     ) -> Flight:
         now = self._clock.now()
         record = Record(
@@ -231,7 +233,7 @@ class Runner:
             kind=request.kind,
             flow=request.flow,
             policy=self._pilot.policy_of(provider, request.model).name,
-            trace=new_trace(traceparent),
+            trace=trace or new_trace(),
             instance=self._instance,
             created_at=now,
             idempotency=idempotency,

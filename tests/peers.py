@@ -14,7 +14,10 @@ from monitor.providers.superduper import SuperDuperProvider
 from monitor.settings import ProviderSettings
 
 TOKEN = "t0ken-of-thirty-two-characters-xx"
-TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+TRACE_HEADERS = {
+    "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    "tracestate": "vendor=of-the-caller",
+}
 FILE_ID, PROJECT_ID = "5b4f0d1e-0000-4000-8000-000000000001", "5b4f0d1e-0000-4000-8000-000000000002"
 FILE = Handle(Flow.FILE, FILE_ID, Kind.IMAGE)
 PROJECT = Handle(Flow.PROJECT, PROJECT_ID, Kind.IMAGE)

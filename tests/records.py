@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from monitor.delivery.identity import new_generation_id, new_trace
+from monitor.delivery.identity import new_generation_id
 from monitor.delivery.model import Asset, Channel, Flow, Handle, Kind, Origin, Outcome
+from monitor.delivery.trace_context import new_trace
 from monitor.store.port import Ending, Record
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC)

@@ -6,9 +6,10 @@ from types import TracebackType
 
 from monitor.delivery.errors import ChannelError
 from monitor.delivery.facts import CallResult
-from monitor.delivery.identity import new_span_id, traceparent
+from monitor.delivery.identity import new_span_id
 from monitor.delivery.model import ErrorKind, Failed, Pending, Ready, Stage, TraceContext, Unresolved
 from monitor.delivery.ports import Reply
+from monitor.delivery.trace_context import TraceHeaders, trace_headers
 
 _logger = logging.getLogger(__name__)
 
@@ -44,9 +45,9 @@ class Call:
         return self.error is not None
 
     @property
-    def traceparent(self) -> str:
-        """The header that goes along with the call."""
-        return traceparent(self.trace, self.span_id)
+    def trace_headers(self) -> TraceHeaders:
+        """What goes along with the call."""
+        return trace_headers(self.trace, self.span_id)
 
     @property
     def answer(self) -> Reply:

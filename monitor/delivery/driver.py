@@ -149,7 +149,7 @@ class Delivery:
         notify = partial(self._on_item, connection)
         try:
             with call:
-                await self._provider.subscribe(self._handle, self._cursor, notify, traceparent=call.traceparent)
+                await self._provider.subscribe(self._handle, self._cursor, notify, trace_headers=call.trace_headers)
             self._tell(self._race.stream_ended, call.error, self._cursor.retry_s)
         finally:
             due_at_s, lingering = self._race.stream_due_at_s, self._race.verdict is not None
@@ -177,7 +177,7 @@ class Delivery:
         self._announce_poll(attempt, started_at_s)
         try:
             with call:
-                call.reply = await self._provider.poll(self._handle, traceparent=call.traceparent)
+                call.reply = await self._provider.poll(self._handle, trace_headers=call.trace_headers)
                 if isinstance(call.reply.sighting, Unresolved):
                     call.reply = await self._ask_for_url(call.reply.sighting.file_id, Channel.POLLING, attempt)
         finally:
@@ -216,7 +216,7 @@ class Delivery:
         call = Call(Stage.RESOLVE, self._trace, self._loop.time())
         try:
             with call:
-                call.reply = await self._provider.resolve(self._handle, file_id, traceparent=call.traceparent)
+                call.reply = await self._provider.resolve(self._handle, file_id, trace_headers=call.trace_headers)
         finally:
             at_s, started_at_s, result = self._loop.time(), call.started_at_s, call.result
             self._emit(

@@ -188,6 +188,8 @@ class TraceContext:
     span_id: str
     parent_span_id: str | None = None
     sampled_by_caller: bool = False
+    state: str = ""
+    """The caller's `tracestate`, which goes wherever the trace goes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from monitor.delivery.facts import Fact
 from monitor.delivery.model import Generation, GenerationRequest, Handle, Sighting
+from monitor.delivery.trace_context import TraceHeaders
 
 
 @dataclass(slots=True)
@@ -77,23 +78,23 @@ class Created:
 class Provider(Protocol):
     """A backend that makes media asynchronously. Every call is one try over the network, and raises `ChannelError`.
 
-    `traceparent` is the W3C header to send along. Cancellation closes what the call opened. Every call is bounded in
+    `trace_headers` are sent along as they are. Cancellation closes what the call opened. Every call is bounded in
     time by the adapter's own settings, but for an open stream, which is bounded by its silence limit.
     """
 
-    async def create(self, request: GenerationRequest, *, tries: int, traceparent: str) -> Created:
+    async def create(self, request: GenerationRequest, *, tries: int, trace_headers: TraceHeaders) -> Created:
         """Ask for the job. `tries` is 1 the first time; a later try uses a new seed."""
         ...
 
-    async def subscribe(self, handle: Handle, cursor: Cursor, notify: Notify, *, traceparent: str) -> None:
+    async def subscribe(self, handle: Handle, cursor: Cursor, notify: Notify, *, trace_headers: TraceHeaders) -> None:
         """Hold one connection to the event stream and `notify` of each item; return when the server ends it."""
         ...
 
-    async def poll(self, handle: Handle, *, traceparent: str) -> Reply:
+    async def poll(self, handle: Handle, *, trace_headers: TraceHeaders) -> Reply:
         """Ask once how the job stands."""
         ...
 
-    async def resolve(self, handle: Handle, file_id: str, *, traceparent: str) -> Reply:
+    async def resolve(self, handle: Handle, file_id: str, *, trace_headers: TraceHeaders) -> Reply:
         """Ask once for the URL of a file. `Pending` when it is not ready, or is not of the handle's kind."""
         ...
 

@@ -6,9 +6,10 @@ from typing import Final
 from monitor.delivery.emitting import Emit, unharmed
 from monitor.delivery.errors import ChannelError, GenerationRejected
 from monitor.delivery.facts import CreateEnded
-from monitor.delivery.identity import new_span_id, traceparent
+from monitor.delivery.identity import new_span_id
 from monitor.delivery.model import ErrorKind, GenerationRequest, Handle, Reason, TraceContext
 from monitor.delivery.ports import Provider
+from monitor.delivery.trace_context import trace_headers
 
 MAX_TRIES: Final = {
     ErrorKind.CONFLICT: 2,  # the provider's row clashed, so there is no job; a new seed may not clash
@@ -56,7 +57,7 @@ async def _create(
     kind: ErrorKind | None = ErrorKind.CRASHED
     cancelled, wait_s = False, None
     try:
-        created = await provider.create(request, tries=tries, traceparent=traceparent(trace, span_id))
+        created = await provider.create(request, tries=tries, trace_headers=trace_headers(trace, span_id))
         status, kind = created.status, None
     except ChannelError as error:
         status, kind, wait_s = error.status, error.kind, retry_in_s(error, tries)

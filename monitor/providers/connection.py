@@ -7,6 +7,7 @@ from typing import Final
 from monitor.delivery.errors import ChannelError
 from monitor.delivery.model import ErrorKind, Stage
 from monitor.delivery.ports import Cursor, Heartbeat, Malformed, Notify, Opened, StreamItem
+from monitor.delivery.trace_context import TraceHeaders
 from monitor.providers.error_table import FAILURES, error_of_failure, shorten
 from monitor.providers.eventstream import EventStreamDecoder, ServerSentEvent
 from monitor.providers.exchange import Connection
@@ -26,13 +27,13 @@ Parse = Callable[[ServerSentEvent], StreamItem]
 
 
 async def listen(
-    http: ProviderHttp, path: str, cursor: Cursor, notify: Notify, parse: Parse, *, traceparent: str
+    http: ProviderHttp, path: str, cursor: Cursor, notify: Notify, parse: Parse, *, trace_headers: TraceHeaders
 ) -> None:
     """Hold one connection, and `notify` of what each event is, until the server ends it.
 
     Raises ChannelError: what refused it (kinds as in the error table), or broke it; TIMEOUT once it stood is silence.
     """
-    headers = {**_HEADERS, "traceparent": traceparent, **_resume(cursor)}
+    headers = {**_HEADERS, **trace_headers, **_resume(cursor)}
     answer = await http.open_stream(path, headers)
     try:
         _check_content_type(answer)

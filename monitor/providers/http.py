@@ -12,6 +12,7 @@ from yarl import URL
 import monitor
 from monitor.delivery.errors import ChannelError
 from monitor.delivery.model import ErrorKind, Stage
+from monitor.delivery.trace_context import TraceHeaders
 from monitor.providers.error_table import FAILURES, error_of_failure, error_of_status, malformed
 from monitor.providers.exchange import Connection, connect, render_request
 from monitor.providers.pool import ConnectionPool
@@ -22,8 +23,9 @@ MAX_REDIRECTS: Final = 5
 ERROR_BODY_LIMIT_S: Final = 1.0
 """How long the body of an error is waited for. Its status is what counts, and that is known already."""
 _MAX_ERROR_BYTES: Final = 16 * 1024
+_NO_TRACE: Final[TraceHeaders] = {}
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_PRIVATE_HEADERS: Final = frozenset({"Authorization", "traceparent", "Last-Event-ID"})
+_PRIVATE_HEADERS: Final = frozenset({"Authorization", "traceparent", "tracestate", "Last-Event-ID"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +60,10 @@ class ProviderHttp:
         """Close the connections that are kept."""
         self._pool.close()
 
-    async def get(self, stage: Stage, path: str, *, traceparent: str | None = None) -> Answer:
+    async def get(self, stage: Stage, path: str, *, trace_headers: TraceHeaders = _NO_TRACE) -> Answer:
         """Read `path` of the API. Raises ChannelError."""
         url = self._url(path)
-        headers: Mapping[str, str] = self._headers
-        if traceparent is not None:
-            headers = {**headers, "traceparent": traceparent}
+        headers: Mapping[str, str] = {**self._headers, **trace_headers}
         until_s = self._loop.time() + self._settings.request_timeout
         try:
             for _ in range(MAX_REDIRECTS + 1):
@@ -75,10 +75,10 @@ class ProviderHttp:
             raise error_of_failure(stage, failure) from failure
         raise malformed(stage, f"more than {MAX_REDIRECTS} redirects")
 
-    async def post(self, path: str, payload: bytes, *, traceparent: str) -> Answer:
+    async def post(self, path: str, payload: bytes, *, trace_headers: TraceHeaders) -> Answer:
         """Create something. Raises ChannelError, which says whether the provider may have done it all the same."""
         url = self._url(path)
-        headers = {**self._headers, "traceparent": traceparent, "Content-Type": "application/json"}
+        headers = {**self._headers, **trace_headers, "Content-Type": "application/json"}
         until_s = self._loop.time() + self._settings.create_timeout
         try:
             async with self._pool.lend(url, self._connect_until_s(until_s)) as (connection, _):

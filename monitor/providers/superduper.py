@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from monitor.delivery.errors import ChannelError
 from monitor.delivery.model import ErrorKind, Flow, GenerationRequest, Handle, Kind, Stage
 from monitor.delivery.ports import Created, Cursor, Notify, Reply
+from monitor.delivery.trace_context import TraceHeaders
 from monitor.providers.connection import listen
 from monitor.providers.error_table import shorten
 from monitor.providers.http import ProviderHttp
@@ -31,16 +32,16 @@ class SuperDuperProvider:
     def __init__(self, http: ProviderHttp) -> None:
         self._http = http
 
-    async def create(self, request: GenerationRequest, *, tries: int, traceparent: str) -> Created:
+    async def create(self, request: GenerationRequest, *, tries: int, trace_headers: TraceHeaders) -> Created:
         """See `Provider`. A first try keeps the caller's seed; a later one draws its own."""
         path = _CREATE_PATHS.get((request.flow, request.kind))
         if path is None:
             raise _refusal(f"flow: a {request.kind} is made in the file flow; the project flow makes images")
         payload = orjson.dumps(build_payload(request, tries))
-        answer = await self._http.post(path, payload, traceparent=traceparent)
+        answer = await self._http.post(path, payload, trace_headers=trace_headers)
         return Created(parse_created(answer.body, request.kind, request.flow, answer.status), answer.status)
 
-    async def subscribe(self, handle: Handle, cursor: Cursor, notify: Notify, *, traceparent: str) -> None:
+    async def subscribe(self, handle: Handle, cursor: Cursor, notify: Notify, *, trace_headers: TraceHeaders) -> None:
         """See `Provider`."""
         base_url = self._http.base_url
         await listen(
@@ -49,19 +50,19 @@ class SuperDuperProvider:
             cursor,
             notify,
             lambda event: parse_event(event.data, handle, base_url),
-            traceparent=traceparent,
+            trace_headers=trace_headers,
         )
 
-    async def poll(self, handle: Handle, *, traceparent: str) -> Reply:
+    async def poll(self, handle: Handle, *, trace_headers: TraceHeaders) -> Reply:
         """See `Provider`."""
         if handle.flow is Flow.FILE:
-            return await self._read_file(Stage.POLL, handle, handle.id, traceparent)
-        answer = await self._http.get(Stage.POLL, f"project/{handle.id}", traceparent=traceparent)
+            return await self._read_file(Stage.POLL, handle, handle.id, trace_headers)
+        answer = await self._http.get(Stage.POLL, f"project/{handle.id}", trace_headers=trace_headers)
         return Reply(parse_project(answer.body, handle, self._http.base_url, answer.status), answer.status)
 
-    async def resolve(self, handle: Handle, file_id: str, *, traceparent: str) -> Reply:
+    async def resolve(self, handle: Handle, file_id: str, *, trace_headers: TraceHeaders) -> Reply:
         """See `Provider`."""
-        return await self._read_file(Stage.RESOLVE, handle, file_id, traceparent)
+        return await self._read_file(Stage.RESOLVE, handle, file_id, trace_headers)
 
     async def fetch_raw(self, what: str, subject_id: str) -> bytes:
         """The provider's own JSON about a `file` or a `project`. Raises ChannelError."""
@@ -75,8 +76,8 @@ class SuperDuperProvider:
             raise ChannelError(ErrorKind.MALFORMED, Stage.POLL, detail, status=answer.status) from None
         return answer.body
 
-    async def _read_file(self, stage: Stage, handle: Handle, file_id: str, traceparent: str) -> Reply:
-        answer = await self._http.get(stage, f"file/{file_id}", traceparent=traceparent)
+    async def _read_file(self, stage: Stage, handle: Handle, file_id: str, trace_headers: TraceHeaders) -> Reply:
+        answer = await self._http.get(stage, f"file/{file_id}", trace_headers=trace_headers)
         sighting = parse_file(answer.body, handle, file_id, self._http.base_url, stage, answer.status)
         return Reply(sighting, answer.status)
 

@@ -11,7 +11,7 @@ from typing import Final
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 from opentelemetry.util.types import Attributes, AttributeValue
 
 import monitor
@@ -104,6 +104,7 @@ class _Maker:
         self._generation = generation
         self._http = http
         self._trace = generation.trace
+        self._state = TraceState.from_header([self._trace.state])
         self._wall_of = wall_of
         self._resource = resource
 
@@ -234,7 +235,8 @@ class _Maker:
         )
 
     def _context(self, span_id: str, *, remote: bool = False) -> SpanContext:
-        return SpanContext(int(self._trace.trace_id, 16), int(span_id, 16), is_remote=remote, trace_flags=_SAMPLED)
+        trace_id = int(self._trace.trace_id, 16)
+        return SpanContext(trace_id, int(span_id, 16), remote, _SAMPLED, self._state)
 
     def _decision(self, fact: Fact) -> Event | None:
         match fact:

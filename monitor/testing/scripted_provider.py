@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from monitor.delivery.model import Asset, Failed, GenerationRequest, Handle, Kind, Pending, Ready, Sighting, Unresolved
 from monitor.delivery.ports import Created, Cursor, Notify, Opened, Reply, Seen, StreamItem
+from monitor.delivery.trace_context import TraceHeaders
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,35 +46,35 @@ class ScriptedProvider:
     calls: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("create", "subscribe", "poll", "resolve"), 0))
     polled_at_s: list[float] = field(default_factory=list)
     subscribed_at_s: list[float] = field(default_factory=list)
-    traceparents: list[str] = field(default_factory=list)
+    traces: list[TraceHeaders] = field(default_factory=list)
 
-    async def create(self, request: GenerationRequest, *, tries: int, traceparent: str) -> Created:
-        answer = await self._play("create", self.creates or (Say(0.0, self.handle),), traceparent)
+    async def create(self, request: GenerationRequest, *, tries: int, trace_headers: TraceHeaders) -> Created:
+        answer = await self._play("create", self.creates or (Say(0.0, self.handle),), trace_headers)
         assert isinstance(answer, Handle)
         return Created(answer, 200)
 
-    async def subscribe(self, handle: Handle, cursor: Cursor, notify: Notify, *, traceparent: str) -> None:
+    async def subscribe(self, handle: Handle, cursor: Cursor, notify: Notify, *, trace_headers: TraceHeaders) -> None:
         self.subscribed_at_s.append(asyncio.get_running_loop().time())
         connection = self.connections[min(self.calls["subscribe"], len(self.connections) - 1)]
         self.calls["subscribe"] += 1
-        self.traceparents.append(traceparent)
+        self.traces.append(trace_headers)
         self.open_calls += 1
         try:
             await _play_connection(connection, notify)
         finally:
             self.open_calls -= 1
 
-    async def poll(self, handle: Handle, *, traceparent: str) -> Reply:
+    async def poll(self, handle: Handle, *, trace_headers: TraceHeaders) -> Reply:
         self.polled_at_s.append(asyncio.get_running_loop().time())
-        return Reply(_sighting(await self._play("poll", self.polls, traceparent)), 200)
+        return Reply(_sighting(await self._play("poll", self.polls, trace_headers)), 200)
 
-    async def resolve(self, handle: Handle, file_id: str, *, traceparent: str) -> Reply:
-        return Reply(_sighting(await self._play("resolve", self.resolves, traceparent)), 200)
+    async def resolve(self, handle: Handle, file_id: str, *, trace_headers: TraceHeaders) -> Reply:
+        return Reply(_sighting(await self._play("resolve", self.resolves, trace_headers)), 200)
 
-    async def _play(self, call: str, script: Sequence[Say], traceparent: str) -> object:
+    async def _play(self, call: str, script: Sequence[Say], trace_headers: TraceHeaders) -> object:
         say = script[min(self.calls[call], len(script) - 1)]
         self.calls[call] += 1
-        self.traceparents.append(traceparent)
+        self.traces.append(trace_headers)
         self.open_calls += 1
         try:
             await _wait(say.after_s)

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp_sse import EventSourceResponse, sse_response
 
 from monitor.delivery.model import State
+from monitor.delivery.trace_context import joined_trace
 from monitor.settings import Scope
 from monitor.store.port import Idempotency, Record, RecordFilter
 from monitor.web.access import Caller
@@ -31,9 +32,8 @@ async def create_generation(request: web.Request) -> web.Response:
     caller = context.access.admit(request, Scope.GENERATE)
     provider, asked, request_hash = await read_generation_body(request, context.settings)
     idempotency = _idempotency(request, caller, request_hash)
-    record, is_new = await context.runner.accept(
-        provider, asked, idempotency=idempotency, traceparent=request.headers.get("traceparent")
-    )
+    trace = joined_trace(request.headers.getall("traceparent", ()), request.headers.getall("tracestate", ()))
+    record, is_new = await context.runner.accept(provider, asked, idempotency=idempotency, trace=trace)
     headers = {"Location": f"/v1/generations/{record.id}"}
     if not is_new:
         headers["Idempotent-Replayed"] = "true"

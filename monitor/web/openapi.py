@@ -48,6 +48,7 @@ def _generation_paths() -> dict[str, Any]:
         _header("Idempotency-Key", "repeating a request with the same key repeats the answer, not the generation"),
         _header("Prefer", "wait=N: answer with the result if it comes within N seconds"),
         _header("traceparent", "W3C trace context to continue"),
+        _header("tracestate", "what goes with it to providers and into traces; one that is malformed is left out"),
     ]
     generation = _json("a generation", "Generation")
     return {

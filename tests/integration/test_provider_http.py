@@ -36,7 +36,7 @@ from tests.peers import (
     PROJECT,
     PROJECT_ID,
     TOKEN,
-    TRACEPARENT,
+    TRACE_HEADERS,
     Answer,
     a_file,
     a_project,
@@ -55,15 +55,15 @@ SHORT_S = 0.2
 
 
 async def create(provider: SuperDuperProvider, request: GenerationRequest = IMAGE, tries: int = 1) -> Created:
-    return await provider.create(request, tries=tries, traceparent=TRACEPARENT)
+    return await provider.create(request, tries=tries, trace_headers=TRACE_HEADERS)
 
 
 async def poll(provider: SuperDuperProvider, handle: Handle = FILE) -> Any:
-    return (await provider.poll(handle, traceparent=TRACEPARENT)).sighting
+    return (await provider.poll(handle, trace_headers=TRACE_HEADERS)).sighting
 
 
 async def resolve(provider: SuperDuperProvider, file_id: str = FILE_ID) -> Any:
-    return (await provider.resolve(PROJECT, file_id, traceparent=TRACEPARENT)).sighting
+    return (await provider.resolve(PROJECT, file_id, trace_headers=TRACE_HEADERS)).sighting
 
 
 async def error_of(call: Awaitable[object]) -> ChannelError:
@@ -132,7 +132,7 @@ async def test_calls_say_who_asks_and_for_which_trace() -> None:
         await poll(provider)
     for request in peer.requests:
         assert request.headers["Authorization"] == f"Bearer {TOKEN}"
-        assert request.headers["traceparent"] == TRACEPARENT
+        assert TRACE_HEADERS.items() <= dict(request.headers).items()
         assert request.headers["Accept"] == "application/json"
         assert request.headers["User-Agent"] == f"generation-monitor/{monitor.__version__}"
     assert peer.requests[0].headers["Content-Type"] == "application/json"
@@ -524,7 +524,7 @@ async def test_neither_token_nor_trace_go_to_another_origin_nor_back_from_there(
     async with serve(here) as home, serve(back) as there, provider_at(home.url) as provider:
         assert isinstance(await poll(provider), Ready)
     for request in (there.requests[0], home.requests[1]):
-        assert not {"Authorization", "traceparent", "Cookie"} & set(request.headers)
+        assert not {"Authorization", *TRACE_HEADERS, "Cookie"} & set(request.headers)
 
 
 @pytest.mark.parametrize("user", ["user@", "user:password@"])

@@ -193,10 +193,12 @@ async def test_a_provider_gets_the_context_of_each_call_and_nothing_else_of_the_
     async with _recorded(tmp_path, collector) as (service, recorded):
         await _generate(service, f"a fox [fault:{fault}]", flow=flow)
     spans = {span.span_id.hex(): span for span in collector.spans()}
+    assert {span.trace_state for span in spans.values()} == {CALLERS_HEADERS["tracestate"]}
     calls = [request for request in recorded.requests if request[1].startswith("/api/v1/")]
     assert len(calls) >= 4
     for method, path, headers in calls:
-        assert not {"baggage", "tracestate", "b3"} & headers.keys()
+        assert not {"baggage", "b3"} & headers.keys()
+        assert headers["tracestate"] == CALLERS_HEADERS["tracestate"]
         assert "jane" not in str(headers)
         version, trace_id, span_id, flags = headers["traceparent"].split("-")
         assert (version, trace_id, flags) == ("00", CALLERS_TRACE, "01")

@@ -40,6 +40,7 @@ from monitor.delivery.model import (
 from monitor.delivery.policy import Policy
 from monitor.delivery.ports import Cursor, Foreign, Heartbeat, Malformed, Notify, Progress, Seen, StreamItem
 from monitor.delivery.race import Race
+from monitor.delivery.trace_context import TraceHeaders
 from monitor.testing.scripted_provider import Connection, Say, ScriptedProvider, ready
 from monitor.testing.virtual_time import VirtualTimeLoop
 
@@ -89,17 +90,17 @@ class Stubborn(ScriptedProvider):
     swallows: int = 0
     decided_at_s: list[float] = field(default_factory=list)
 
-    async def subscribe(self, handle: Handle, cursor: Cursor, notify: Notify, *, traceparent: str) -> None:
+    async def subscribe(self, handle: Handle, cursor: Cursor, notify: Notify, *, trace_headers: TraceHeaders) -> None:
         def note(item: StreamItem) -> None:
             if isinstance(item, Seen) and isinstance(item.sighting, Ready | Failed):
                 self.decided_at_s.append(asyncio.get_running_loop().time())
             notify(item)
 
-        await ScriptedProvider.subscribe(self, handle, cursor, note, traceparent=traceparent)
+        await ScriptedProvider.subscribe(self, handle, cursor, note, trace_headers=trace_headers)
 
-    async def _play(self, call: str, script: Sequence[Say], traceparent: str) -> object:
+    async def _play(self, call: str, script: Sequence[Say], trace_headers: TraceHeaders) -> object:
         try:
-            return await ScriptedProvider._play(self, call, script, traceparent)
+            return await ScriptedProvider._play(self, call, script, trace_headers)
         except asyncio.CancelledError:
             if self.swallows == 0:
                 raise

@@ -25,7 +25,6 @@ from monitor.delivery.facts import (
     StreamOpened,
     StreamResult,
 )
-from monitor.delivery.identity import parse_traceparent
 from monitor.delivery.model import (
     Channel,
     ErrorKind,
@@ -44,6 +43,7 @@ from monitor.delivery.model import (
 from monitor.delivery.policy import FIXED, Policy
 from monitor.delivery.ports import Cursor, Foreign, Heartbeat, Malformed, Notify, Progress, Reply, Seen
 from monitor.delivery.race import Race
+from monitor.delivery.trace_context import TraceHeaders, parse_traceparent
 from monitor.testing.scripted_provider import HANG, Connection, Say, ScriptedProvider, ready
 
 pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("no_stray_tasks")]
@@ -107,7 +107,7 @@ class Stubborn(ScriptedProvider):
 
     swallows = 1
 
-    async def poll(self, handle: Handle, *, traceparent: str) -> Reply:
+    async def poll(self, handle: Handle, *, trace_headers: TraceHeaders) -> Reply:
         self.open_calls += 1
         try:
             while True:
@@ -124,17 +124,17 @@ class Stubborn(ScriptedProvider):
 class Confused(ScriptedProvider):
     """Its calls are cancelled from inside, which nobody asked for."""
 
-    async def subscribe(self, handle: Handle, cursor: Cursor, notify: Notify, *, traceparent: str) -> None:
+    async def subscribe(self, handle: Handle, cursor: Cursor, notify: Notify, *, trace_headers: TraceHeaders) -> None:
         if self.calls["subscribe"] == 0:
             self.calls["subscribe"] += 1
             raise asyncio.CancelledError
-        await super().subscribe(handle, cursor, notify, traceparent=traceparent)
+        await super().subscribe(handle, cursor, notify, trace_headers=trace_headers)
 
-    async def poll(self, handle: Handle, *, traceparent: str) -> Reply:
+    async def poll(self, handle: Handle, *, trace_headers: TraceHeaders) -> Reply:
         if self.calls["poll"] == 0:
             self.calls["poll"] += 1
             raise asyncio.CancelledError
-        return await super().poll(handle, traceparent=traceparent)
+        return await super().poll(handle, trace_headers=trace_headers)
 
 
 def broken_race(method: str) -> Race:
@@ -224,9 +224,11 @@ class TestDelivered:
 
     async def test_the_servers_retry_is_waited_for(self) -> None:
         class Told(ScriptedProvider):
-            async def subscribe(self, handle: Handle, cursor: Cursor, notify: Notify, *, traceparent: str) -> None:
+            async def subscribe(
+                self, handle: Handle, cursor: Cursor, notify: Notify, *, trace_headers: TraceHeaders
+            ) -> None:
                 cursor.retry_s = 5.0
-                await super().subscribe(handle, cursor, notify, traceparent=traceparent)
+                await super().subscribe(handle, cursor, notify, trace_headers=trace_headers)
 
         provider = Told(
             HANDLE, [Connection([Say(1.0, Heartbeat())], stays_open=False), Connection([Say(0.0, ready())])]
@@ -406,9 +408,9 @@ class TestCancelled:
 
     async def test_a_call_that_turns_its_cancellation_into_an_error_begins_nothing_new(self) -> None:
         class Translating(ScriptedProvider):
-            async def poll(self, handle: Handle, *, traceparent: str) -> Reply:
+            async def poll(self, handle: Handle, *, trace_headers: TraceHeaders) -> Reply:
                 try:
-                    return await super().poll(handle, traceparent=traceparent)
+                    return await super().poll(handle, trace_headers=trace_headers)
                 except asyncio.CancelledError:
                     raise error(ErrorKind.TIMEOUT, status=None) from None
 
@@ -545,7 +547,7 @@ class TestFacts:
         )
         played = Played(provider)
         await played.run()
-        sent = [parse_traceparent(header) for header in provider.traceparents]
+        sent = [parse_traceparent(headers["traceparent"]) for headers in provider.traces]
         spans = [fact.span_id for fact in played.facts if isinstance(fact, StreamEnded | PollEnded | ResolveEnded)]
         assert {found[0] for found in sent if found} == {TRACE.trace_id}
         assert sorted(found[1] for found in sent if found) == sorted(spans)

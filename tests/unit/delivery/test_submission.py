@@ -6,9 +6,9 @@ import pytest
 
 from monitor.delivery.errors import ChannelError, GenerationRejected
 from monitor.delivery.facts import CreateEnded, Fact
-from monitor.delivery.identity import parse_traceparent
 from monitor.delivery.model import ErrorKind, Flow, GenerationRequest, Handle, Kind, Reason, Stage, TraceContext
 from monitor.delivery.submission import MAX_TRIES, MAX_WAIT_S, retry_in_s, submit
+from monitor.delivery.trace_context import parse_traceparent
 from monitor.testing.scripted_provider import HANG, Say, ScriptedProvider
 
 pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("no_stray_tasks")]
@@ -42,7 +42,7 @@ async def test_the_handle_comes_with_one_fact() -> None:
     (fact,) = facts
     assert isinstance(fact, CreateEnded)
     assert fact == CreateEnded(1.0, 0.0, fact.span_id, 200, None)
-    assert parse_traceparent(provider.traceparents[0]) == (TRACE.trace_id, fact.span_id, True)
+    assert parse_traceparent(provider.traces[0]["traceparent"]) == (TRACE.trace_id, fact.span_id, True)
 
 
 async def test_each_try_has_a_fact_that_says_when_the_next_comes() -> None:

@@ -32,7 +32,7 @@ from monitor.delivery.facts import (
     StreamResult,
     Submitted,
 )
-from monitor.delivery.identity import new_generation_id, new_span_id, new_trace
+from monitor.delivery.identity import new_generation_id, new_span_id
 from monitor.delivery.model import (
     Asset,
     AssetResult,
@@ -47,6 +47,7 @@ from monitor.delivery.model import (
     Reason,
     Verdict,
 )
+from monitor.delivery.trace_context import new_trace
 from monitor.settings import ProviderSettings, Settings, TracingSettings
 from monitor.telemetry.catalog import MAX_SAMPLES, Phase
 from monitor.telemetry.exposition import render
