@@ -204,6 +204,8 @@ class Generation:
     flow: Flow
     policy: str
     trace: TraceContext
+    canary: str | None = None
+    """Which canary's run it is, where it is one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from monitor.delivery.errors import StoreUnavailable
 from monitor.store.group_commit import Transact
+from monitor.store.trouble import DATABASE_ERRORS, unavailable
 
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 _OPTIONS: Final = {"sqlite": frozenset[str](), "postgresql": frozenset({"host", "password", "port", "ssl", "user"})}
@@ -47,6 +48,25 @@ def parse_url(url: str) -> sa.URL:
 def render_place(url: sa.URL) -> str:
     """The address for people. A password may also stand among the options, so these are left out."""
     return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
+
+
+class Read(Protocol):
+    """Runs a function that only reads, off the event loop, and returns its result. Raises StoreUnavailable."""
+
+    async def __call__(self, work: Callable[[sa.Connection], _Result], /) -> _Result: ...
+
+
+def reads_of(engine: AsyncEngine) -> Read:
+    """Reads over the connections of `engine`."""
+
+    async def read(work: Callable[[sa.Connection], _Result], /) -> _Result:
+        try:
+            async with engine.connect() as connection:
+                return await connection.run_sync(work)
+        except DATABASE_ERRORS as error:
+            raise unavailable("cannot be read", error) from None
+
+    return read
 
 
 def build_reader(url: sa.URL) -> AsyncEngine:

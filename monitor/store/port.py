@@ -64,6 +64,8 @@ class Record:
     instance: str
     """The service that owns it while it is in flight."""
     created_at: datetime
+    canary: str | None = None
+    """Which canary's run it is, where it is one."""
     idempotency: Idempotency | None = None
     state: State = State.ACCEPTED
     handle: Handle | None = None
@@ -85,7 +87,7 @@ class Record:
     def generation(self) -> Generation:
         """Who facts about it are about."""
         return Generation(
-            self.id, self.origin, self.provider, self.model, self.kind, self.flow, self.policy, self.trace
+            self.id, self.origin, self.provider, self.model, self.kind, self.flow, self.policy, self.trace, self.canary
         )
 
 

@@ -1,19 +1,18 @@
 """Records in SQLite or PostgreSQL, through SQLAlchemy Core."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.delivery.errors import StoreUnavailable
 from monitor.delivery.identity import first_generation_id
 from monitor.delivery.model import Handle, Outcome
 from monitor.delivery.render_interval import RenderInterval
-from monitor.store.databases import build_reader, open_writer, parse_url, render_place
+from monitor.store.databases import Read, build_reader, open_writer, parse_url, reads_of, render_place
 from monitor.store.figures import count_figures
 from monitor.store.group_commit import GroupCommit, Transact
 from monitor.store.migrate import migrate
@@ -27,6 +26,7 @@ from monitor.store.port import (
     WindowFigures,
 )
 from monitor.store.rows import clean, observation_of, record_of, to_ms
+from monitor.store.sql_ledger import SqlCanaryLedger
 from monitor.store.tables import generations
 from monitor.store.trouble import DATABASE_ERRORS, unavailable
 
@@ -35,14 +35,13 @@ _PRUNE_BATCH: Final = 1_000
 """Some tens of milliseconds, for which writers wait."""
 _COLUMNS: Final = generations.c
 
-_Result = TypeVar("_Result")
-
 
 class SqlRecordStore:
     """A `RecordStore` on one database. Reads have connections of their own, so that no write holds them up."""
 
-    def __init__(self, reader: AsyncEngine, transact: Transact, commits: GroupCommit) -> None:
-        self._reader = reader
+    def __init__(self, read: Read, transact: Transact, commits: GroupCommit) -> None:
+        self.ledger = SqlCanaryLedger(read, transact)
+        self._read = read
         self._transact = transact
         self._commits = commits
 
@@ -164,13 +163,6 @@ class SqlRecordStore:
         rows = await self._read(lambda connection: connection.execute(query).mappings().all())
         return [record_of(row) for row in rows]  # type: ignore[arg-type]
 
-    async def _read(self, work: Callable[[sa.Connection], _Result]) -> _Result:
-        try:
-            async with self._reader.connect() as connection:
-                return await connection.run_sync(work)
-        except DATABASE_ERRORS as error:
-            raise unavailable("cannot be read", error) from None
-
 
 @asynccontextmanager
 async def open_sql_store(url: str, *, drain_s: float = DRAIN_S) -> AsyncIterator[SqlRecordStore]:
@@ -188,7 +180,7 @@ async def open_sql_store(url: str, *, drain_s: float = DRAIN_S) -> AsyncIterator
         async with open_writer(parsed) as transact:
             commits = GroupCommit(transact)
             try:
-                yield SqlRecordStore(reader, transact, commits)
+                yield SqlRecordStore(reads_of(reader), transact, commits)
             finally:
                 await commits.close(drain_s)
     finally:

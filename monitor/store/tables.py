@@ -1,4 +1,4 @@
-"""The one table: a row for each generation. Instants are epoch milliseconds, compound values JSON text."""
+"""The tables: generations, and what canaries must not forget. Instants are epoch milliseconds, compound values JSON."""
 
 from typing import Final
 
@@ -51,6 +51,7 @@ generations: Final = sa.Table(
     sa.Column("late_s", sa.Double),
     sa.Column("late_asset", sa.Text),
     sa.Column("reconciled_at_ms", sa.BigInteger),
+    sa.Column("canary", sa.String(40)),
     sa.UniqueConstraint("idempotency_scope", "idempotency_key", name="uq_generations_idempotency"),
     _where("ix_generations_unfinished", ("instance",), "outcome IS NULL"),
     _where(
@@ -64,6 +65,35 @@ generations: Final = sa.Table(
     _where("ix_generations_channel", ("channel", "id"), "channel IS NOT NULL"),
     sa.Index("ix_generations_provider", "provider", "id"),
     sa.Index("ix_generations_origin", "origin", "id"),
+    _where("ix_generations_canary", ("canary", "id"), "canary IS NOT NULL"),
 )
 """`render_by_s` is null where the asset was never seen, and so is `render_after_s` where nothing is known.
 `ending_id` is a random mark of who wrote the outcome, so that a writer can see whether it was the one."""
+
+canary_claims: Final = sa.Table(
+    "canary_claims",
+    metadata,
+    sa.Column("canary", sa.String(40), primary_key=True),
+    sa.Column("planned_at_ms", sa.BigInteger, primary_key=True, autoincrement=False),
+)
+"""A row for each tick that a service has taken: no other one does."""
+
+canary_spending: Final = sa.Table(
+    "canary_spending",
+    metadata,
+    sa.Column("begins_at_ms", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("span", sa.String(16), primary_key=True),
+    sa.Column("holder", sa.String(16), primary_key=True),
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("micros", sa.BigInteger, nullable=False),
+)
+"""What was spent in a day or a month, in millionths of a US dollar."""
+
+canary_pauses: Final = sa.Table(
+    "canary_pauses",
+    metadata,
+    sa.Column("canary", sa.String(40), primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("since_ms", sa.BigInteger, nullable=False),
+    sa.Column("until_ms", sa.BigInteger, nullable=False),
+)

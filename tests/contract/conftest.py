@@ -14,9 +14,11 @@ import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from monitor.store.ledger import CanaryLedger
 from monitor.store.port import RecordStore
-from monitor.store.sql import open_sql_store
+from monitor.store.sql import SqlRecordStore, open_sql_store
 from monitor.store.tables import metadata
+from monitor.testing.memory_ledger import MemoryCanaryLedger
 from monitor.testing.memory_store import MemoryRecordStore
 from tests.programs import free_port, not_installed
 
@@ -87,3 +89,12 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         await _empty(url)
     async with open_sql_store(url) as opened:
         yield opened
+
+
+@pytest.fixture
+def ledger(store: RecordStore) -> CanaryLedger:
+    """The ledger beside `store`."""
+    if isinstance(store, SqlRecordStore):
+        return store.ledger
+    assert isinstance(store, MemoryRecordStore)
+    return MemoryCanaryLedger(store)
