@@ -1,6 +1,7 @@
 """What the service says of each generation, in plain words: one line a fact that matters, with generation and trace."""
 
 import logging
+from collections import Counter
 from typing import Any, Final
 
 import structlog
@@ -11,6 +12,7 @@ from monitor.delivery.facts import (
     ChannelsMeasured,
     CreateEnded,
     Disconnect,
+    Disowned,
     Ended,
     EventSeen,
     EventType,
@@ -30,6 +32,8 @@ from monitor.delivery.model import AssetResult, Generation, Outcome, Verdict
 
 _Said = tuple[int, str, dict[str, Any]]
 
+MAX_MALFORMED: Final = 3
+"""Malformed events of a generation that get a line each, until its end and again after it; more are only counted."""
 _ORDINARY: Final = (CallResult.PENDING, CallResult.CANCELLED)
 
 
@@ -41,19 +45,41 @@ class LogObserver:
 
     def __init__(self) -> None:
         self._logger = structlog.stdlib.get_logger("monitor.generation").bind()
+        self._malformed: Counter[str] = Counter()
 
     def __call__(self, generation: Generation, fact: Fact, /) -> None:
         """Say what happened, if it is worth a line."""
-        said = _say(fact)
+        match fact:
+            case EventSeen():
+                said = self._say_event(generation, fact)
+            case StreamEnded(retry_in_s=None) | Ended() | ChannelsMeasured() | Disowned():
+                self._log(generation, self._say_left_out(generation))
+                said = _say(fact)
+            case _:
+                said = _say(fact)
+        self._log(generation, said)
+
+    def _log(self, generation: Generation, said: _Said | None) -> None:
         if said is not None:
             level, event, details = said
             self._logger.log(level, event, generation=generation.id, trace_id=generation.trace.trace_id, **details)
 
+    def _say_event(self, generation: Generation, fact: EventSeen) -> _Said | None:
+        """A stream may be malformed for as long as it stands, and must not flood the log."""
+        if fact.type is not EventType.MALFORMED:
+            return None
+        self._malformed[generation.id] += 1
+        if self._malformed[generation.id] > MAX_MALFORMED:
+            return None
+        return logging.INFO, "a malformed SSE event was skipped", {"detail": fact.detail}
+
+    def _say_left_out(self, generation: Generation) -> _Said | None:
+        left_out = self._malformed.pop(generation.id, 0) - MAX_MALFORMED
+        return (logging.INFO, "more malformed SSE events were skipped", {"events": left_out}) if left_out > 0 else None
+
 
 def _say(fact: Fact) -> _Said | None:
     match fact:
-        case EventSeen():
-            return _say_event(fact)
         case CreateEnded():
             return _say_create(fact)
         case Submitted():
@@ -92,12 +118,6 @@ def _say_reconciled(fact: Reconciled) -> _Said:
     if fact.late_s is None:
         return logging.INFO, "expired for good: the asset was not found later either", {}
     return logging.WARNING, f"late: the asset was found {fact.late_s:.1f} s after the window", {}
-
-
-def _say_event(fact: EventSeen) -> _Said | None:
-    if fact.type is not EventType.MALFORMED:
-        return None
-    return logging.INFO, "a malformed SSE event was skipped", {"detail": fact.detail}
 
 
 def _say_create(fact: CreateEnded) -> _Said | None:

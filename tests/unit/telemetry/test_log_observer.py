@@ -8,6 +8,8 @@ from monitor.delivery.facts import (
     AssetChecked,
     CallResult,
     Disconnect,
+    EventSeen,
+    EventType,
     Fact,
     PollEnded,
     PollStarted,
@@ -15,8 +17,8 @@ from monitor.delivery.facts import (
     StreamResult,
 )
 from monitor.delivery.model import AssetResult
-from monitor.telemetry.log_observer import LogObserver
-from tests.unit.telemetry.facts_of import GENERATION, found_out_after_sse_won, looks_again, span_id
+from monitor.telemetry.log_observer import MAX_MALFORMED, LogObserver
+from tests.unit.telemetry.facts_of import GENERATION, found_out_after_sse_won, like, looks_again, span_id
 
 
 def _tell(facts: Iterable[Fact]) -> None:
@@ -58,3 +60,35 @@ def test_what_is_found_out_later_is_told_where_it_matters() -> None:
         ("info", "expired for good: the asset was not found later either"),
     ]
     assert lines[0]["detail"] == "said to be text/html"
+
+
+def _stream_ended(retry_in_s: float | None) -> StreamEnded:
+    return StreamEnded(9.0, 1.0, span_id(2), 1, StreamResult.OPENED, 200, Disconnect.EOF, None, retry_in_s)
+
+
+def test_a_stream_of_malformed_events_gets_few_lines_and_one_that_says_how_many_more_there_were() -> None:
+    malformed: list[Fact] = [EventSeen(2.0, EventType.MALFORMED, detail="no JSON")] * 1_000
+    with capture_logs() as lines:
+        _tell([*malformed, _stream_ended(0.5), *malformed, _stream_ended(None)])
+    assert [line["event"] for line in lines] == [
+        *["a malformed SSE event was skipped"] * MAX_MALFORMED,
+        "SSE stream ended: eof; opened again in 0.5 s",
+        "more malformed SSE events were skipped",
+        "SSE stream ended: eof; not opened again",
+    ]
+    assert lines[-2]["events"] == 2_000 - MAX_MALFORMED
+
+
+def test_each_generation_has_lines_of_its_own_for_malformed_events() -> None:
+    observe = LogObserver()
+    with capture_logs() as lines:
+        for number in range(10):
+            observe(like(id=f"generation {number}"), EventSeen(2.0, EventType.MALFORMED, detail="no JSON"))
+    assert len(lines) == 10
+
+
+def test_as_many_malformed_events_as_have_lines_need_no_line_more() -> None:
+    malformed: list[Fact] = [EventSeen(2.0, EventType.MALFORMED, detail="no JSON")] * MAX_MALFORMED
+    with capture_logs() as lines:
+        _tell([*malformed, _stream_ended(None)])
+    assert len(lines) == MAX_MALFORMED + 1
