@@ -1,10 +1,10 @@
 """Typed settings from a TOML file and `MONITOR_*` variables; variables win. Everything wrong is told at once."""
 
+from monitor.settings.addresses import BaseUrl
 from monitor.settings.canaries import CanariesSettings, CanarySettings
 from monitor.settings.canary_checks import provider_of
 from monitor.settings.loading import CONFIG_VARIABLE, DEFAULT_FILE, load_settings
 from monitor.settings.model import (
-    BaseUrl,
     LoggingSettings,
     PolicySettings,
     ProviderSettings,

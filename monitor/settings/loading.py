@@ -11,9 +11,8 @@ from typing import Any, Final
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from monitor.delivery.errors import SettingsInvalid
-from monitor.delivery.policy import FIXED
 from monitor.settings.canaries import CanariesSettings, CanarySettings
-from monitor.settings.canary_checks import check_canaries
+from monitor.settings.checks import check_together
 from monitor.settings.model import (
     LoggingSettings,
     PolicySettings,
@@ -71,7 +70,7 @@ def load_settings(file: Path | None = None, *, overrides: Mapping[str, Any] | No
     problems: list[str] = []
     providers = tuple(_with_token(provider, folder, at, problems) for at, provider in enumerate(settings.providers))
     tokens = tuple(_with_hash(token, folder, at, problems) for at, token in enumerate(settings.tokens))
-    problems += _check_policies(settings) + _check_names(settings) + _check_access(settings) + check_canaries(settings)
+    problems += check_together(settings)
     if problems:
         raise SettingsInvalid(problems)
     return settings.model_copy(update={"providers": providers, "tokens": tokens})
@@ -80,9 +79,7 @@ def load_settings(file: Path | None = None, *, overrides: Mapping[str, Any] | No
 def _settings_file(file: Path | None) -> Path | None:
     named = file or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
     if named is None:
-        return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
-    if not named.is_file():
-        raise SettingsInvalid([f"settings file {named}: no such file"])
+        return DEFAULT_FILE if DEFAULT_FILE.exists() else None
     return named
 
 
@@ -93,6 +90,8 @@ def _read_toml(path: Path | None) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsInvalid([f"settings file {path}: not valid TOML: {error}"]) from None
+    except FileNotFoundError:
+        raise SettingsInvalid([f"settings file {path}: no such file"]) from None
     except OSError as error:
         raise SettingsInvalid([f"settings file {path}: cannot be read: {error.strerror}"]) from None
 
@@ -122,8 +121,8 @@ def _is_json(value: str) -> bool:
 def _problems(error: ValidationError) -> list[str]:
     """One sentence for each key that is wrong. A list that is too short because its items are wrong is not told too."""
     items = error.errors(include_url=False)
-    broken = {item["loc"][0] for item in items if len(item["loc"]) > 1}
-    return [_problem(item) for item in items if len(item["loc"]) != 1 or item["loc"][0] not in broken]
+    broken = {item["loc"][:depth] for item in items for depth in range(1, len(item["loc"]))}
+    return [_problem(item) for item in items if item["loc"] not in broken]
 
 
 def _problem(item: Any) -> str:
@@ -160,16 +159,20 @@ def _may_be_told(loc: Sequence[str | int], found: object) -> bool:
 
 def _with_token(provider: ProviderSettings, folder: Path, at: int, problems: list[str]) -> ProviderSettings:
     """The provider with its token read from where it is kept."""
-    token = provider.token.get_secret_value() if provider.token else None
+    token = provider.token.get_secret_value() if provider.token is not None else None
     if provider.token_file is not None:
         token = _read_token(folder, provider.token_file, f"providers.{at}", problems)
         if token is None:
             return provider
+        if not token:
+            problems.append(f"providers.{at}.token_file: {provider.token_file} holds nothing; it must hold the token")
     elif token is not None and token.startswith("env:"):
         variable = token.removeprefix("env:")
         token = os.environ.get(variable, "").strip()
         if not token:
             problems.append(f"providers.{at}.token: the variable {variable} is not set or empty")
+    elif token == "":
+        problems.append(f"providers.{at}.token: is empty; leave it out where the provider asks for none")
     if token is not None and not re.fullmatch(r"[\x21-\x7e]*", token):
         problems.append(f"providers.{at}: the token has characters that cannot stand in a header")
     return provider.model_copy(update={"token": SecretStr(token) if token else None, "token_file": None})
@@ -195,37 +198,3 @@ def _read_token(folder: Path, file: Path, where: str, problems: list[str]) -> st
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f"{where}.token_file: cannot read {file}: {error}")
         return None
-
-
-def _check_policies(settings: Settings) -> list[str]:
-    problems = []
-    if FIXED.name in settings.policies:
-        problems.append(f"policies.{FIXED.name}: this policy is built in; choose another name")
-    for name, policy in settings.policies.items():
-        try:
-            policy.to_policy(name)
-        except ValueError as error:
-            problems.append(f"policies.{name}: {error}")
-    known = {FIXED.name, *settings.policies}
-    for at, provider in enumerate(settings.providers):
-        unknown = sorted({provider.policy, *provider.model_policies.values()} - known)
-        allowed = ", ".join(sorted(known))
-        problems += [f"providers.{at}: no policy is named {wanted!r}; there are: {allowed}" for wanted in unknown]
-    return problems
-
-
-def _check_names(settings: Settings) -> list[str]:
-    problems = []
-    for section, named in (("providers", settings.providers), ("tokens", settings.tokens), ("canary", settings.canary)):
-        names = [item.name for item in named]
-        problems += [f"{section}: {name!r} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
-    return problems
-
-
-def _check_access(settings: Settings) -> list[str]:
-    if settings.tokens or settings.is_loopback_only:
-        return []
-    return [
-        f"server.host: {settings.server.host} can be reached from other machines, and no token is set; "
-        "make one with `monitor token` and add it under [[tokens]], or listen on 127.0.0.1"
-    ]

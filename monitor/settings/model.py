@@ -6,45 +6,16 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from monitor.delivery.policy import FIXED, Policy
+from monitor.settings.addresses import BaseUrl, Host, Origin, StoreUrl
 from monitor.settings.canaries import CanariesSettings, CanarySettings
 from monitor.settings.section import Name, Seconds, Section, UsdLimit
 
 _RESERVED_MODEL: Final = "other"
-
-
-def _check_base_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise ValueError("a base URL looks like https://host or http://host:port")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("a base URL has no user, password, query or fragment; the token has a key of its own")
-    return url.rstrip("/").removesuffix("/api/v1")
-
-
-def _check_origin(origin: str) -> str:
-    """As a browser writes it in the header `Origin`: no path, no default port, lower case (RFC 6454, section 6.2)."""
-    if origin == "*":
-        return origin
-    parts = urlsplit(origin.lower().removesuffix("/"))
-    scheme, host, port = parts.scheme, parts.hostname, parts.port
-    rest = (parts.path, parts.query, parts.fragment, parts.username)
-    if scheme not in ("http", "https") or not host or not host.isascii() or "*" in host or any(rest):
-        raise ValueError('an origin looks like https://app.example or http://localhost:3000; "*" stands for all')
-    host = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{host}" + ("" if port in (None, {"http": 80, "https": 443}[scheme]) else f":{port}")
-
-
-def _check_store_url(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    if scheme not in ("sqlite", "postgresql") or not rest:
-        raise ValueError("url must begin with sqlite:/// or postgresql://")
-    return url
 
 
 def hash_token(token: str) -> str:
@@ -52,9 +23,13 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
-Origin = Annotated[str, AfterValidator(_check_origin)]
-StoreUrl = Annotated[str, AfterValidator(_check_store_url)]
+def _check_model(model: str) -> str:
+    if not model.isprintable() or model != model.strip():
+        raise ValueError("a model's name has printable characters, and no space before or after them")
+    return model
+
+
+Model = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_check_model)]
 
 
 class Scope(StrEnum):
@@ -69,7 +44,7 @@ class Scope(StrEnum):
 class ServerSettings(Section):
     """Where the service listens, and how much it takes on."""
 
-    host: str = Field("127.0.0.1", description="address to listen on; other than loopback only with tokens")
+    host: Host = Field("127.0.0.1", description="address to listen on; other than loopback only with tokens")
     port: int = Field(8080, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
     instance: Name = Field("monitor", description="name of this service among those that share a store")
     max_in_flight: int = Field(1_000, ge=1, le=100_000, description="generations in flight before 429")
@@ -163,7 +138,7 @@ class ProviderSettings(Section):
     base_url: BaseUrl
     token: SecretStr | None = Field(None, description='"env:VARIABLE", or the token itself')
     token_file: Path | None = Field(None, description="a file that holds the token, relative to the settings file")
-    models: tuple[str, ...] = Field(
+    models: tuple[Model, ...] = Field(
         min_length=1, description="the models it may be asked for; the first is the default"
     )
     policy: str = Field(FIXED.name, description="name of the policy")
@@ -191,6 +166,8 @@ class ProviderSettings(Section):
     def _check(self) -> "ProviderSettings":
         if self.token is not None and self.token_file is not None:
             raise ValueError("give token or token_file, not both")
+        if twice := sorted({model for model in self.models if self.models.count(model) > 1}):
+            raise ValueError(f"models: {twice[0]!r} is there twice")
         if _RESERVED_MODEL in self.models:
             raise ValueError(f"models: {_RESERVED_MODEL!r} is what metrics call every model that is not listed")
         if unknown := sorted(set(self.model_policies) - set(self.models)):

@@ -8,15 +8,11 @@ from typing import Any, Final, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from monitor.delivery.errors import StoreUnavailable
 from monitor.store.group_commit import Transact
 from monitor.store.trouble import DATABASE_ERRORS, unavailable
 
-_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
-_OPTIONS: Final = {"sqlite": frozenset[str](), "postgresql": frozenset({"host", "password", "port", "ssl", "user"})}
 _BUSY_S: Final = 1.0
 """How long SQLite waits for another process that holds the file; then the writer backs off and tries again."""
 _CLOSE_S: Final = 5.0
@@ -25,24 +21,6 @@ POSTGRESQL: Final[Mapping[str, Any]] = {"timeout": 10, "command_timeout": 60}
 """Seconds to connect, and for one statement: a server that vanished silently must not hold the writer for ever."""
 
 _Result = TypeVar("_Result")
-
-
-def parse_url(url: str) -> sa.URL:
-    """The address with the driver that is used. Raises StoreUnavailable, never with the password."""
-    try:
-        parsed = sa.make_url(url)
-        scheme = parsed.drivername
-        parsed = parsed.set(drivername=_DRIVERS[scheme])
-    except (ArgumentError, KeyError, ValueError):
-        raise StoreUnavailable(
-            "store.url is no database; write sqlite:///FILE or postgresql://USER@HOST/NAME"
-        ) from None
-    if scheme == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise StoreUnavailable("store.url names no file; records are to outlive the service: write sqlite:///FILE")
-    query = {"ssl" if key == "sslmode" else key: value for key, value in parsed.query.items()}
-    if unknown := sorted(query.keys() - _OPTIONS[scheme]):
-        raise StoreUnavailable(f"store.url has options that are not known: {', '.join(unknown)}")
-    return parsed.set(query=query)
 
 
 def render_place(url: sa.URL) -> str:

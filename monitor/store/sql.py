@@ -12,7 +12,8 @@ from monitor.delivery.errors import StoreUnavailable
 from monitor.delivery.identity import first_generation_id
 from monitor.delivery.model import Handle, Outcome
 from monitor.delivery.render_interval import RenderInterval
-from monitor.store.databases import Read, build_reader, open_writer, parse_url, reads_of, render_place
+from monitor.settings.addresses import parse_store_url
+from monitor.store.databases import Read, build_reader, open_writer, reads_of, render_place
 from monitor.store.figures import count_figures
 from monitor.store.group_commit import GroupCommit, Transact
 from monitor.store.migrate import migrate
@@ -170,7 +171,7 @@ async def open_sql_store(url: str, *, drain_s: float = DRAIN_S) -> AsyncIterator
 
     Raises StoreUnavailable.
     """
-    parsed = parse_url(url)
+    parsed = parse_store_url(url)
     try:
         await migrate(parsed)
     except DATABASE_ERRORS as error:

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from monitor.delivery.errors import StoreUnavailable
-from monitor.store.databases import POSTGRESQL, parse_url
+from monitor.settings.addresses import parse_store_url
+from monitor.store.databases import POSTGRESQL
 from monitor.store.trouble import DATABASE_ERRORS, unavailable
 
 
@@ -22,7 +23,7 @@ async def hold_instance(url: str, instance: str) -> AsyncIterator[None]:
 
     Raises StoreUnavailable when another process holds it.
     """
-    parsed = parse_url(url)
+    parsed = parse_store_url(url)
     holding = _hold_advisory_lock if parsed.get_backend_name() == "postgresql" else _hold_file
     async with holding(parsed, instance):
         yield

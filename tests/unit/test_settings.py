@@ -172,6 +172,12 @@ class TestSecrets:
         (problem,) = problems_of_provider(token_file="no/such/file")
         assert problem.startswith("providers.0.token_file: cannot read no/such/file: ")
 
+    def test_a_token_file_that_holds_nothing_is_a_problem(self, tmp_path: Path) -> None:
+        (tmp_path / "empty").write_text(" \n")
+        assert problems_of_provider(token_file="empty") == (
+            "providers.0.token_file: empty holds nothing; it must hold the token",
+        )
+
     def test_a_token_that_cannot_stand_in_a_header_is_a_problem_and_is_not_told(self) -> None:
         assert problems_of_provider(token=f"{SECRET}\nX-Evil: 1") == (
             "providers.0: the token has characters that cannot stand in a header",
@@ -288,8 +294,6 @@ class TestProblems:
                 "nonsense: there is no such key; allowed here: server, store, tracing, logging, reports, "
                 "tokens, policies, providers, canaries, canary",
             ),
-            ({"store": {"url": "mysql://h/d"}}, "store.url: url must begin with sqlite:/// or postgresql://"),
-            ({"store": {"url": "sqlite"}}, "store.url: url must begin with sqlite:/// or postgresql://"),
             (
                 {"logging": {"format": "xml"}},
                 "logging.format: Input should be 'auto', 'console' or 'json'; found 'xml'",
@@ -355,6 +359,8 @@ class TestProblems:
                 "of its own",
             ),
             ({"models": []}, "providers.0.models: Tuple should have at least 1 item after validation, not 0"),
+            ({"models": ["a", "a"]}, "providers.0: models: 'a' is there twice"),
+            ({"token": ""}, "providers.0.token: is empty; leave it out where the provider asks for none"),
             ({"models": ["other"]}, "providers.0: models: 'other' is what metrics call every model that is not listed"),
             ({"model_policies": {"x": "fixed"}}, "providers.0: model_policies: 'x' is not in models"),
             ({"policy": "quick"}, "providers.0: no policy is named 'quick'; there are: fixed"),
@@ -411,6 +417,71 @@ class TestProblems:
         monkeypatch.setenv(variable, value)
         assert problems_of() == (problem,)
 
+    @pytest.mark.parametrize(
+        ("url", "problem"),
+        [
+            ("mysql://h/d", "is no database that is known; write sqlite:///FILE or postgresql://"),
+            ("sqlite", "is no database that is known; write sqlite:///FILE"),
+            ("sqlite://", "is no database that is known; write sqlite:///FILE"),
+            ("sqlite://monitor.db", "has two slashes, and a file needs three: sqlite:///FILE"),
+            ("sqlite:///", "names no file, and records are to outlive the service; write sqlite:///FILE"),
+            ("sqlite:///:memory:", "names no file, and records are to outlive the service"),
+            ("sqlite:///a\0b", "names a file that cannot be"),
+            ("sqlite:///a.db?mode=ro", "has options that are not known: mode; allowed: none"),
+            ("sqlite:///.", ". is a folder; sqlite:///FILE must name a file"),
+            ("sqlite:///no/such/monitor.db", "there is no folder "),
+            ("postgresql://u:s3kr1t@h:99999/d", "has a port that cannot be, 99999; 1 to 65535 are allowed"),
+            ("postgresql://u:s3kr1t@h:abc/d", "is no address of a database; is its port a number?"),
+            ("postgresql://u:s3kr1t@h/d?port=0", "has a port that cannot be, 0; 1 to 65535 are allowed"),
+            ("postgresql://u:s3kr1t@h/d?sslmode=on", "has an ssl mode that is not known; allowed: disable, allow,"),
+            ("postgresql://u:s3kr1t@h/d?a=1", "has options that are not known: a; allowed: host, password, port,"),
+        ],
+    )
+    def test_a_store_that_cannot_be_is_told_without_its_password(self, url: str, problem: str) -> None:
+        (told,) = problems_of(store={"url": url})
+        assert told.startswith(f"store.url: {problem}")
+        assert "s3kr1t" not in told
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "sqlite:///monitor.db",
+            "sqlite:////tmp/monitor.db",
+            "postgresql://h/d",
+            "postgresql://u:p@[::1]:5433/d?sslmode=require",
+            "postgresql:///d?host=/run/postgresql",
+        ],
+    )
+    def test_a_store_that_can_be_is_taken(self, url: str) -> None:
+        assert load(store={"url": url}).store.url == url
+
+    @pytest.mark.parametrize("host", ["x y", "[::1]", "127.0.0.1:80", "", "a" * 64, ".".join(["a" * 63] * 5)])
+    def test_a_host_that_cannot_be_is_a_problem(self, host: str) -> None:
+        (problem,) = problems_of(server={"host": host}, tokens=[TOKEN])
+        assert problem.startswith("server.host: a host is an address, as 127.0.0.1 or ::1, or a name")
+
+    @pytest.mark.parametrize("host", ["a" * 64, "a b", "a..b", "-a", "ä.example", "%zz", "h/ä"])
+    def test_a_base_url_that_no_connection_could_be_made_to_is_a_problem(self, host: str) -> None:
+        (problem,) = problems_of_provider(base_url=f"http://{host}")
+        assert problem.startswith("providers.0.base_url: a base URL has a host whose labels have 1 to 63 of")
+        assert problem.endswith(f"found 'http://{host}'")
+
+    @pytest.mark.parametrize("url", ["http://[::1]:9100", "https://a_b.example.", "http://10.0.0.1", "http://x/y%20z"])
+    def test_a_base_url_that_can_be_is_taken(self, url: str) -> None:
+        assert load(providers=[{**PROVIDER, "base_url": url}]).providers[0].base_url == url
+
+    @pytest.mark.parametrize("model", ["", " ", "a ", "a\0", "a\nb", "a" * 201])
+    def test_a_model_without_a_proper_name_is_a_problem(self, model: str) -> None:
+        (problem,) = problems_of_provider(models=[model])
+        assert problem.startswith("providers.0.models.0: ")
+
+    def test_a_file_that_is_a_folder_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(SettingsInvalid, match=r"cannot be read: Is a directory"):
+            load_settings(tmp_path)
+        monkeypatch.setenv("MONITOR_CONFIG", str(tmp_path))
+        with pytest.raises(SettingsInvalid, match=r"cannot be read: Is a directory"):
+            load_settings()
+
     def test_a_file_that_is_not_there_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(SettingsInvalid, match=r"no-such\.toml: no such file"):
             load_settings(tmp_path / "no-such.toml")
@@ -431,7 +502,7 @@ class TestLoopback:
     def test_without_a_token_it_may_listen_on_loopback(self, host: str) -> None:
         assert load(server={"host": host}).is_loopback_only
 
-    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", "", "127.0.0.1.example.org"])
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", "127.0.0.1.example.org"])
     def test_elsewhere_it_says_how_to_make_one(self, host: str) -> None:
         (problem,) = problems_of(server={"host": host})
         assert problem.startswith(f"server.host: {host} can be reached from other machines, and no token is set")
