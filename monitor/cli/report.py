@@ -60,10 +60,11 @@ async def _fetch(url: str, window: str, *, with_distributions: bool) -> dict[str
     """The summary. Raises ServiceFailed, also where something else answers."""
     async with open_service(url) as service:
         summary = await service.summarize(window, with_distributions=with_distributions)
-    if not {"delivery", "channels", "render_times"} <= summary.keys():
+    if not {"delivery", "channels"} <= summary.keys():
         raise ServiceFailed("what answers there is no generation monitor")
-    if with_distributions and "distributions" not in summary:
-        raise ServiceFailed("the service is older than this command: it tells no distributions, so there is no page")
+    wanted = {"delivery_by_origin", "render_times", *(("distributions",) if with_distributions else ())}
+    if missing := wanted - summary.keys():
+        raise ServiceFailed(f"the service is older than this command: it tells no {' and no '.join(sorted(missing))}")
     return summary
 
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 import monitor
 from monitor.cli.charts import attempt_labels, bar_rows, curve, ratio_chart, second_labels, trimmed
-from monitor.cli.report_words import CHANNELS, Source, interval_words, objective_words, window_words
+from monitor.cli.report_words import CHANNELS, Source, interval_words, objective_words, reported_words, window_words
 from monitor.web.wording import percentage, seconds, span
 
 
@@ -23,6 +23,7 @@ def render_page(summary: Mapping[str, Any], source: Source) -> str:
         version=monitor.__version__,
         window=window_words(summary["window_seconds"]),
         objective=objective_words(summary),
+        reported=reported_words(summary),
         together=ratio_chart([summary["delivery"]], summary["objective"]),
         alone=ratio_chart([summary["channels"][key]["success"] for key in CHANNELS]),
         latency=trimmed(bar_rows(second_labels(latency["bounds"]), _columns(latency, CHANNELS))),

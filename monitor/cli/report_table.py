@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from monitor.cli.report_words import CHANNELS, Source, interval_words, objective_words, window_words
+from monitor.cli.report_words import CHANNELS, Source, interval_words, objective_words, reported_words, window_words
 from monitor.web.wording import percentage, seconds, span
 
 MOST_MODELS: Final = 20
@@ -21,6 +21,8 @@ def render_tables(summary: _Figures, source: Source) -> Group:
     """Delivery against the objective; SSE and polling side by side; outcomes; render times."""
     title = f"Delivery over the last {window_words(summary['window_seconds'])} at {source.url}, as of {source.made}"
     parts: list[RenderableType] = [Text(title, style="dim"), _delivery(summary)]
+    if (reported := reported_words(summary)) is not None:
+        parts.append(Text(reported, style="dim"))
     if any(summary["outcomes"].values()):
         parts += [_channels(summary), _outcomes(summary)]
     if summary["render_times"]:

@@ -46,6 +46,15 @@ def objective_words(summary: Mapping[str, Any]) -> str:
     return f"{told}: {met}"
 
 
+def reported_words(summary: Mapping[str, Any]) -> str | None:
+    """What applications say they saw, which counts in nothing else; None where none says anything."""
+    reported = summary["delivery_by_origin"]["report"]
+    if not reported["total"]:
+        return None
+    counted = f"{reported['good']:,} of {reported['total']:,}"
+    return f"apart from that, applications reported {percentage(reported['ratio'], 2)} delivered, {counted}"
+
+
 def interval_words(interval: list[float] | None, digits: int = 1) -> str:
     """The ends of an interval of ratios."""
     return "–" if interval is None else f"{percentage(interval[0], digits)} to {percentage(interval[1], digits)}"

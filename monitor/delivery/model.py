@@ -58,6 +58,10 @@ class Origin(StrEnum):
     REPORT = "report"
 
 
+SEEN_HERE: Final = (Origin.API, Origin.CANARY)
+"""Of what this service saw itself. A report is the word of somebody else."""
+
+
 class Kind(StrEnum):
     """What the asset is."""
 

@@ -1,7 +1,7 @@
 """The figures of a window of time: the database counts and ranks in one snapshot, from indexes, and sends few rows."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
@@ -9,7 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import func, select
 
-from monitor.delivery.model import Channel, ChannelResult, Outcome
+from monitor.delivery.model import Channel, ChannelResult, Origin, Outcome
 from monitor.store.port import Quantiles, WindowFigures
 from monitor.store.rows import to_ms
 from monitor.store.tables import generations
@@ -26,27 +26,36 @@ def nearest_rank(percent: int, number: int) -> int:
 
 
 def count_figures(
-    connection: sa.Connection, since: datetime, measured_until: datetime, bounds_s: Sequence[float]
+    connection: sa.Connection,
+    since: datetime,
+    measured_until: datetime,
+    origins: Collection[Origin],
+    bounds_s: Sequence[float],
 ) -> WindowFigures:
     """See `RecordStore.figures`."""
     connection.exec_driver_sql(_SNAPSHOT[connection.dialect.name])
     in_window = _COLUMNS.ended_at_ms >= to_ms(since)
-    groups = (_COLUMNS.outcome, _COLUMNS.channel, _COLUMNS.attempts)
-    outcomes, won, polled = Counter[Outcome](), Counter[Channel](), defaultdict[Channel, Counter[int]](Counter)
-    for outcome, channel, attempts, number in connection.execute(
+    groups = (_COLUMNS.origin, _COLUMNS.outcome, _COLUMNS.channel, _COLUMNS.attempts)
+    by_origin, won = defaultdict[Origin, Counter[Outcome]](Counter), Counter[Channel]()
+    polled = defaultdict[Channel, Counter[int]](Counter)
+    for origin, outcome, channel, attempts, number in connection.execute(
         select(*groups, func.count()).where(in_window).group_by(*groups)
     ):
-        outcomes[Outcome(outcome)] += number
+        by_origin[Origin(origin)][Outcome(outcome)] += number
+        if origin not in origins:
+            continue
         if outcome == Outcome.DELIVERED:
             won[Channel(channel)] += number
             polled[Channel(channel)][attempts] += number
         elif outcome == Outcome.EXPIRED:
             polled[Channel.NONE][attempts] += number
+    in_window = sa.and_(in_window, _COLUMNS.origin.in_(origins))
     is_through = sa.and_(in_window, _COLUMNS.ended_at_ms < to_ms(measured_until))
     measured = {channel: _measured(connection, is_through, column) for channel, column in _RESULTS.items()}
     delivered = sa.and_(in_window, _COLUMNS.outcome == Outcome.DELIVERED)
     return WindowFigures(
-        outcomes=outcomes,
+        by_origin=by_origin,
+        outcomes=sum((by_origin[origin] for origin in origins), Counter[Outcome]()),
         won=won,
         latency_s={channel: _quantiles(connection, delivered, channel, number) for channel, number in won.items()},
         polling_attempts_mean=mean_of(polled[Channel.POLLING]),

@@ -1,11 +1,12 @@
 """What the service asks of a store, and the values that pass. One contract suite holds all stores to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from monitor.delivery.model import (
+    SEEN_HERE,
     Asset,
     AssetResult,
     Channel,
@@ -130,6 +131,8 @@ class Quantiles:
 class WindowFigures:
     """What ended in a window of time. Only channels that won something appear in `won` and `latency_s`."""
 
+    by_origin: Mapping[Origin, Mapping[Outcome, int]]
+    """Of every origin; all else is of those that were asked for."""
     outcomes: Mapping[Outcome, int]
     won: Mapping[Channel, int]
     latency_s: Mapping[Channel, Quantiles]
@@ -199,17 +202,24 @@ class RecordStore(Protocol):
         ...
 
     async def figures(
-        self, since: datetime, *, measured_until: datetime, bounds_s: Sequence[float] = ()
+        self,
+        since: datetime,
+        *,
+        measured_until: datetime,
+        origins: Collection[Origin] = SEEN_HERE,
+        bounds_s: Sequence[float] = (),
     ) -> WindowFigures:
-        """What ended at `since` or later. Of measurements only of what ended before `measured_until`.
+        """What ended at `since` or later, of `origins`. Of measurements only of what ended before `measured_until`.
 
         A channel that confirms does so sooner than one that misses: the latest are only those that confirmed.
         Latencies are counted by `bounds_s`, each the inclusive end of a bucket, in rising order.
         """
         ...
 
-    async def render_observations(self, since: datetime, *, limit: int) -> list[RenderObservation]:
-        """What ended at `since` or later tells of render times, newest first."""
+    async def render_observations(
+        self, since: datetime, *, limit: int, origins: Collection[Origin] = SEEN_HERE
+    ) -> list[RenderObservation]:
+        """What ended at `since` or later, of `origins`, tells of render times, newest first."""
         ...
 
     async def prune(self, *, older_than: timedelta, keep_at_most: int, now: datetime) -> int:

@@ -1,6 +1,6 @@
 """Records in SQLite or PostgreSQL, through SQLAlchemy Core."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from monitor.delivery.errors import StoreUnavailable
 from monitor.delivery.identity import first_generation_id
-from monitor.delivery.model import Handle, Outcome
+from monitor.delivery.model import SEEN_HERE, Handle, Origin, Outcome
 from monitor.delivery.render_interval import RenderInterval
 from monitor.settings.addresses import parse_store_url
 from monitor.store.databases import Read, build_reader, open_writer, reads_of, render_place
@@ -119,15 +119,23 @@ class SqlRecordStore:
         return await self._read_records(query.order_by(_COLUMNS.ended_at_ms.desc()).limit(limit))
 
     async def figures(
-        self, since: datetime, *, measured_until: datetime, bounds_s: Sequence[float] = ()
+        self,
+        since: datetime,
+        *,
+        measured_until: datetime,
+        origins: Collection[Origin] = SEEN_HERE,
+        bounds_s: Sequence[float] = (),
     ) -> WindowFigures:
         """See `RecordStore`."""
-        return await self._read(lambda connection: count_figures(connection, since, measured_until, bounds_s))
+        return await self._read(lambda connection: count_figures(connection, since, measured_until, origins, bounds_s))
 
-    async def render_observations(self, since: datetime, *, limit: int) -> list[RenderObservation]:
+    async def render_observations(
+        self, since: datetime, *, limit: int, origins: Collection[Origin] = SEEN_HERE
+    ) -> list[RenderObservation]:
         """See `RecordStore`."""
         columns = (_COLUMNS.provider, _COLUMNS.model, _COLUMNS.render_after_s, _COLUMNS.render_by_s)
-        known = sa.and_(_COLUMNS.ended_at_ms >= to_ms(since), _COLUMNS.render_after_s.is_not(None))
+        in_window = sa.and_(_COLUMNS.ended_at_ms >= to_ms(since), _COLUMNS.origin.in_(origins))
+        known = sa.and_(in_window, _COLUMNS.render_after_s.is_not(None))
         query = select(*columns).where(known).order_by(_COLUMNS.ended_at_ms.desc()).limit(limit)
         rows = await self._read(lambda connection: connection.execute(query).mappings().all())
         return [observation_of(row) for row in rows]  # type: ignore[arg-type]

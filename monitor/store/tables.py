@@ -56,10 +56,12 @@ generations: Final = sa.Table(
     _where("ix_generations_unfinished", ("instance",), "outcome IS NULL"),
     _where(
         "ix_generations_ended",
-        ("ended_at_ms", "outcome", "channel", "duration_s", "attempts", "render_after_s"),
+        ("ended_at_ms", "outcome", "channel", "duration_s", "attempts", "render_after_s", "origin"),
         "ended_at_ms IS NOT NULL",
     ),
-    _where("ix_generations_measured", ("ended_at_ms", "sse_result", "polling_result"), "sse_result IS NOT NULL"),
+    _where(
+        "ix_generations_measured", ("ended_at_ms", "sse_result", "polling_result", "origin"), "sse_result IS NOT NULL"
+    ),
     _where("ix_generations_unreconciled", ("instance",), "outcome = 'expired' AND reconciled_at_ms IS NULL"),
     _where("ix_generations_outcome", ("outcome", "id"), "outcome IS NOT NULL"),
     _where("ix_generations_channel", ("channel", "id"), "channel IS NOT NULL"),

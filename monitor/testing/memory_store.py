@@ -4,13 +4,13 @@ import asyncio
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from monitor.delivery.errors import StoreUnavailable
-from monitor.delivery.model import Channel, ChannelResult, Handle, Outcome, State
+from monitor.delivery.model import SEEN_HERE, Channel, ChannelResult, Handle, Origin, Outcome, State
 from monitor.delivery.render_interval import RenderInterval
 from monitor.flight import ended_record
 from monitor.store.port import (
@@ -116,10 +116,18 @@ class MemoryRecordStore:
         return [record for _, record in sorted(wanted, key=lambda pair: pair[0], reverse=True)][:limit]
 
     async def figures(
-        self, since: datetime, *, measured_until: datetime, bounds_s: Sequence[float] = ()
+        self,
+        since: datetime,
+        *,
+        measured_until: datetime,
+        origins: Collection[Origin] = SEEN_HERE,
+        bounds_s: Sequence[float] = (),
     ) -> WindowFigures:
         """See `RecordStore`."""
-        ended = [record for record in self.records.values() if record.ended_at is not None and record.ended_at >= since]
+        of_all = [
+            record for record in self.records.values() if record.ended_at is not None and record.ended_at >= since
+        ]
+        ended = [record for record in of_all if record.origin in origins]
         delivered = [record for record in ended if record.outcome is Outcome.DELIVERED]
         through = [record for record in ended if record.ended_at is not None and record.ended_at < measured_until]
         won = Counter(record.channel for record in delivered if record.channel is not None)
@@ -127,7 +135,8 @@ class MemoryRecordStore:
         expired = [record for record in ended if record.outcome is Outcome.EXPIRED]
         by_winner = {channel: _attempts(delivered, channel) for channel in won}
         return WindowFigures(
-            outcomes=Counter(record.outcome for record in ended if record.outcome is not None),
+            by_origin={origin: _outcomes(of_all, (origin,)) for origin in {record.origin for record in of_all}},
+            outcomes=_outcomes(of_all, origins),
             won=won,
             latency_s={channel: _quantiles(delivered, channel) for channel in won},
             polling_attempts_mean=sum(polled) / len(polled) if polled else None,
@@ -137,12 +146,17 @@ class MemoryRecordStore:
             measured={channel: _measured(through, channel) for channel in (Channel.SSE, Channel.POLLING)},
         )
 
-    async def render_observations(self, since: datetime, *, limit: int) -> list[RenderObservation]:
+    async def render_observations(
+        self, since: datetime, *, limit: int, origins: Collection[Origin] = SEEN_HERE
+    ) -> list[RenderObservation]:
         """See `RecordStore`."""
         known = [
             (record.ended_at, RenderObservation(record.provider, record.model, record.render))
             for record in self.records.values()
-            if record.ended_at is not None and record.ended_at >= since and record.render is not None
+            if record.ended_at is not None
+            and record.ended_at >= since
+            and record.render is not None
+            and record.origin in origins
         ]
         return [observation for _, observation in sorted(known, key=lambda pair: pair[0], reverse=True)][:limit]
 
@@ -183,6 +197,10 @@ def _passes(record: Record, wanted: RecordFilter) -> bool:
         (wanted.origin, record.origin),
     )
     return all(want is None or want == has for want, has in pairs)
+
+
+def _outcomes(ended: Sequence[Record], origins: Collection[Origin]) -> Counter[Outcome]:
+    return Counter(record.outcome for record in ended if record.outcome is not None and record.origin in origins)
 
 
 def _measured(ended: Sequence[Record], channel: Channel) -> Counter[ChannelResult]:

@@ -111,12 +111,17 @@ def _reading_paths() -> dict[str, Any]:
         "name": "distributions", "in": "query", "schema": {"type": "boolean", "default": False},
         "description": "with histograms of latency and attempts, and curves of render times",
     }  # fmt: skip
+    origin = {
+        "name": "origin", "in": "query", "schema": _one_of(Origin),
+        "description": "of this origin only; default: what the service saw itself, `api` and `canary`. "
+        "`delivery_by_origin` tells all apart in any case",
+    }  # fmt: skip
     provider = {"name": "provider", "in": "query", "schema": {"type": "string"}}
     summary = _operation("readSummary", "SSE against polling over a window", _object("figures"), 401, 403, 422, 503)
     project = _operation("readProject", "The provider's project", _object("its JSON"), 401, 403, 404, 502)
     file = _operation("readFile", "The provider's file", _object("its JSON"), 401, 403, 404, 502)
     return {
-        "/v1/summary": {"get": summary | {"parameters": [window, distributions]}},
+        "/v1/summary": {"get": summary | {"parameters": [window, origin, distributions]}},
         "/api/project/{id}": {"parameters": [_ID, provider], "get": project},
         "/api/file/{id}": {"parameters": [_ID, provider], "get": file},
     }

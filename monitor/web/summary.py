@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from monitor.delivery.model import HAD_IT, HAD_IT_NOT, Channel, Outcome
+from monitor.delivery.model import HAD_IT, HAD_IT_NOT, SEEN_HERE, Channel, Origin, Outcome
 from monitor.delivery.race import MAX_LINGER_S
 from monitor.render_times import Interval, RenderTimes, estimate_render_times
 from monitor.settings import Scope
@@ -35,12 +35,15 @@ routes = web.RouteTableDef()
 
 @routes.get("/v1/summary")
 async def read_summary(request: web.Request) -> web.Response:
-    """Success rates with 95% intervals, latency quantiles and attempts, over `window`; `distributions` on demand."""
+    """Success rates with 95% intervals, latency quantiles and attempts, over `window`, of one `origin` or of all that
+    was seen here; `distributions` on demand.
+    """
     context = request.app[CONTEXT]
     context.access.admit(request, Scope.READ)
     window = parse_window(request.query.get("window", "1h"))
+    origins = _parse_origins(request.query.get("origin"))
     wanted = _parse_flag("distributions", request.query.get("distributions", "false"))
-    return json_response(await summarize(context, window, with_distributions=wanted))
+    return json_response(await summarize(context, window, origins, with_distributions=wanted))
 
 
 def parse_window(text: str) -> timedelta:
@@ -60,26 +63,37 @@ def _parse_flag(name: str, text: str) -> bool:
     return _FLAGS[text]
 
 
-async def summarize(context: Context, window: timedelta, *, with_distributions: bool = False) -> dict[str, Any]:
-    """The summary as JSON; `objective` is the strictest of the providers'."""
+def _parse_origins(text: str | None) -> tuple[Origin, ...]:
+    if text is None:
+        return SEEN_HERE
+    if text not in tuple(Origin):
+        detail = f"origin: {text[:40]!r} is none of {', '.join(Origin)}"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=[{"field": "origin", "message": detail}])
+    return (Origin(text),)
+
+
+async def summarize(
+    context: Context,
+    window: timedelta,
+    origins: tuple[Origin, ...] = SEEN_HERE,
+    *,
+    with_distributions: bool = False,
+) -> dict[str, Any]:
+    """The summary of `origins` as JSON, and the delivery of each origin; `objective` is the strictest provider's."""
     now = context.clock.now()
     since = now - window
     measuring = timedelta(seconds=min(MAX_LINGER_S, context.longest_window_s))
     bounds_s = DELIVERY_S if with_distributions else ()
-    figures = await context.store.figures(since, measured_until=now - measuring, bounds_s=bounds_s)
-    observations = await context.store.render_observations(since, limit=MAX_RENDER_OBSERVATIONS)
+    figures = await context.store.figures(since, measured_until=now - measuring, origins=origins, bounds_s=bounds_s)
+    observations = await context.store.render_observations(since, limit=MAX_RENDER_OBSERVATIONS, origins=origins)
     estimates = await asyncio.to_thread(_estimates, observations)
     good = figures.outcomes.get(Outcome.DELIVERED, 0)
-    total = good + figures.outcomes.get(Outcome.EXPIRED, 0)
     summary = {
         "window_seconds": window.total_seconds(),
+        "origins": origins,
         "objective": max(provider.objective for provider in context.settings.providers),
-        "delivery": {
-            "good": good,
-            "total": total,
-            "ratio": ratio(good, total),
-            "interval": _rounded(wilson_interval(good, total)),
-        },
+        "delivery": _delivery(figures.outcomes),
+        "delivery_by_origin": {origin.value: _delivery(figures.by_origin.get(origin, {})) for origin in Origin},
         "outcomes": {outcome.value: figures.outcomes.get(outcome, 0) for outcome in Outcome},
         "channels": {
             "sse": _channel(figures, Channel.SSE, good),
@@ -95,6 +109,13 @@ async def summarize(context: Context, window: timedelta, *, with_distributions: 
     if with_distributions:
         summary["distributions"] = await asyncio.to_thread(render_distributions, figures, DELIVERY_S, estimates)
     return summary
+
+
+def _delivery(outcomes: Mapping[Outcome, int]) -> dict[str, Any]:
+    good = outcomes.get(Outcome.DELIVERED, 0)
+    total = good + outcomes.get(Outcome.EXPIRED, 0)
+    interval = _rounded(wilson_interval(good, total))
+    return {"good": good, "total": total, "ratio": ratio(good, total), "interval": interval}
 
 
 def _channel(figures: WindowFigures, channel: Channel, good: int) -> dict[str, Any]:

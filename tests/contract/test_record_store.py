@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import pytest
@@ -135,7 +136,8 @@ async def test_unfinished_are_ones_own_oldest_first(store: RecordStore) -> None:
 
 async def test_figures_are_those_of_a_simple_count(store: RecordStore) -> None:
     rng = random.Random(7)
-    kept = [await _ended(store, _record(number), _random_ending(rng, number)) for number in range(120)]
+    endings = [_random_ending(rng, number) for number in range(120)]
+    kept = await asyncio.gather(*(_ended(store, _record(number), ending) for number, ending in enumerate(endings)))
     since = NOW + timedelta(seconds=60)
     within = [record for record in kept if record.ended_at is not None and record.ended_at >= since]
     figures = await store.figures(since, measured_until=NOW)
@@ -178,6 +180,32 @@ async def test_figures_spread_latencies_over_buckets_and_count_attempts_by_winne
     }
     assert figures.attempts == {Channel.SSE: {0: 6}, Channel.POLLING: {1: 1, 2: 1, 40: 1}, Channel.NONE: {6: 2, 0: 1}}
     assert (await store.figures(NOW, measured_until=NOW)).latency_counts == {}
+
+
+async def test_figures_are_of_the_origins_that_are_asked_for(store: RecordStore) -> None:
+    for number, (origin, outcome) in enumerate(
+        [*product(Origin, [Outcome.DELIVERED]), (Origin.REPORT, Outcome.EXPIRED), (Origin.CANARY, Outcome.EXPIRED)]
+    ):
+        channel = Channel.SSE if outcome is Outcome.DELIVERED else Channel.NONE
+        render = RenderInterval(1.0, 2.0)
+        ending = _ending(outcome=outcome, channel=channel, duration_s=float(number), attempts=number, render=render)
+        record = await _ended(store, _record(number, origin=origin), ending)
+        measurement = Measurement(ChannelResult.WON, ChannelResult.MISSED)
+        await store.note(record.id, Findings(measurement=measurement), ())
+    through = NOW + timedelta(days=1)
+    seen = await store.figures(NOW, measured_until=through)
+    by_origin = {
+        Origin.API: {Outcome.DELIVERED: 1},
+        Origin.CANARY: {Outcome.DELIVERED: 1, Outcome.EXPIRED: 1},
+        Origin.REPORT: {Outcome.DELIVERED: 1, Outcome.EXPIRED: 1},
+    }
+    assert (seen.outcomes, seen.won) == ({Outcome.DELIVERED: 2, Outcome.EXPIRED: 1}, {Channel.SSE: 2})
+    reported = await store.figures(NOW, measured_until=through, origins=(Origin.REPORT,), bounds_s=(0.5,))
+    assert seen.by_origin == reported.by_origin == by_origin
+    assert (reported.latency_s[Channel.SSE].p50, reported.latency_counts) == (2.0, {Channel.SSE: [0, 1]})
+    assert reported.attempts == {Channel.SSE: {2: 1}, Channel.NONE: {3: 1}}
+    assert [sum(counted.measured[Channel.SSE].values()) for counted in (seen, reported)] == [3, 2]
+    assert [len(await store.render_observations(NOW, limit=9, origins=(origin,))) for origin in Origin] == [1, 2, 2]
 
 
 async def test_figures_of_nothing_are_empty(store: RecordStore) -> None:

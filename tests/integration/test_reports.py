@@ -86,6 +86,26 @@ async def service(tmp_path: Path) -> AsyncIterator[Running]:
         yield service
 
 
+async def test_it_moves_no_figure_of_what_was_seen_here_and_is_told_beside_them(tmp_path: Path) -> None:
+    async with running(tmp_path, SimulatorConfig(time_scale=0.01, fixed_render_s=5)) as service:
+        await service.generate("a fox")
+        before = await service.get("/v1/summary?distributions=true")
+        await send(service, [report("a"), *(expired(f"false-{number}") for number in range(20))])
+        after = await service.get("/v1/summary?distributions=true")
+        reported = after["delivery_by_origin"].pop("report")
+        assert before["delivery_by_origin"].pop("report")["total"] == 0
+        assert after == before
+        assert (after["origins"], after["delivery_by_origin"]["api"]) == (["api", "canary"], after["delivery"])
+        assert (reported["good"], reported["total"]) == (1, 21)
+        alone = await service.get("/v1/summary?origin=report")
+        assert (alone["origins"], alone["delivery"], alone["outcomes"]["expired"]) == (["report"], reported, 20)
+        assert alone["channels"]["sse"]["won"] == 1
+        async with service.http.get(service.url) as response:
+            page = await response.text()
+        assert "1 of 1 · objective" in page
+        assert "applications reported 4.76% of 21" in page
+
+
 class TestWhatIsTaken:
     async def test_a_report_counts_in_the_same_metrics_under_its_own_origin(self, service: Running) -> None:
         status, answer = await send(
@@ -148,6 +168,12 @@ class TestWhatIsTaken:
         assert [item["id"] for item in listed["items"]] == [generation["id"]]
         (counted,) = samples(service.registry, "generation_requests_total")
         assert counted.labels["model"] == "other"
+
+    async def test_the_summary_knows_no_other_origin(self, service: Running) -> None:
+        async with service.http.get(f"{service.url}/v1/summary?origin=bot") as response:
+            assert response.status == 422
+            problem = await response.json()
+        assert problem["detail"] == "origin: 'bot' is none of api, canary, report"
 
     @pytest.mark.parametrize("path", ["/", "/generations/{id}"])
     async def test_the_pages_show_it(self, service: Running, path: str) -> None:

@@ -19,6 +19,7 @@ def _summary(**changes: Any) -> dict[str, Any]:
         "window_seconds": 86_400.0,
         "objective": 0.99,
         "delivery": {"good": 1_520, "total": 1_540, "ratio": 1_520 / 1_540, "interval": [0.9799, 0.9916]},
+        "delivery_by_origin": {"report": {"good": 0, "total": 0, "ratio": None}},
         "outcomes": {"delivered": 1_520, "provider_failed": 7, "rejected": 0, "expired": 20, "cancelled": 0},
         "channels": {"sse": figures, "polling": {**figures, "attempts": {"mean": 1.84, "p95": 4}}},
         "render_times": [],
@@ -92,3 +93,11 @@ def test_where_nothing_ended_no_table_of_dashes_is_shown() -> None:
     said = _said(_summary(delivery=nothing, outcomes=dict.fromkeys(_summary()["outcomes"], 0)))
     assert "nothing was delivered or expired; objective 99%" in said
     assert "channel" not in said
+
+
+def test_what_applications_report_is_told_apart_and_only_where_they_do() -> None:
+    assert "reported" not in _said(_summary())
+    reported = {"good": 34, "total": 35, "ratio": 34 / 35}
+    said = _said(_summary(delivery_by_origin={"report": reported}))
+    assert "apart from that, applications reported 97.14% delivered, 34 of 35" in said
+    assert "98.70% delivered, 1,520 of 1,540" in said

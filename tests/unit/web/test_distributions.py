@@ -15,6 +15,7 @@ from monitor.store.port import WindowFigures
 from monitor.web.distributions import MOST_ATTEMPTS, MOST_CURVES, STEPS, render_distributions, thinned
 
 NOTHING = WindowFigures(
+    by_origin={},
     outcomes={},
     won={},
     latency_s={},
