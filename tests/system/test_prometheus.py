@@ -70,6 +70,8 @@ async def _watch(folder: Path, collector: Collector) -> Seen:
         running(folder, simulator, tracing=tracing, **changes) as service,
         open_prometheus(folder, service.url) as prometheus,
     ):
+        if without_series := {metric.name for metric in ALL} - _names(service):
+            pytest.fail(f"in the catalogue, and no series from the start: {', '.join(sorted(without_series))}")
         records = await _generate_all(service)
         wanted = {records[fault]["trace_id"] for fault in (*ONE_BY_ONE, LATE)}
         missing: set[str] | None = None
@@ -85,6 +87,12 @@ async def _watch(folder: Path, collector: Collector) -> Seen:
         {span.trace_id.hex(): attributes_of(span) for span in collector.spans() if span.name == "generation"}
     )
     return seen
+
+
+def _names(service: Running) -> set[str]:
+    """Of the metrics that have a series."""
+    names = {sample.name for family in service.registry.collect() for sample in family.samples}
+    return {metric.name for metric in ALL if names & set(_counts(metric))}
 
 
 async def _generate_all(service: Running) -> dict[str, dict[str, Any]]:
