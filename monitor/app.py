@@ -30,10 +30,12 @@ from monitor.telemetry.setup import Telemetry, build_telemetry
 from monitor.web import api, operations, pages, pass_through, reports, summary
 from monitor.web.access import AccessControl
 from monitor.web.context import CONTEXT, Context
+from monitor.web.events import OpenStreams
 from monitor.web.problems import problem_middleware
 
 PRUNE_EVERY_S: Final = 600.0
-MAX_HEADER_BYTES: Final = 8190
+STREAMS_PER_GENERATION: Final = 2
+"""How many callers may follow events at a time, for each generation that may be in flight."""
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -91,7 +93,8 @@ class _Service:
                 _logger.info("took up generations of the last run", generations=resumed)
             if resumed := await reconciler.resume():
                 _logger.info("looks again at expired generations of the last run", generations=resumed)
-            background = [asyncio.create_task(self._prune(store)), asyncio.create_task(self._telemetry.watch_loop())]
+            work = (self._prune(store), self._telemetry.watch_loop(), runner.heed_cancels())
+            background = [asyncio.create_task(item) for item in work]
             self._runner = runner
             yield
             for task in background:
@@ -168,6 +171,7 @@ class _Service:
             settings=self._settings,
             access=AccessControl(self._settings.tokens),
             runner=runner,
+            streams=OpenStreams(STREAMS_PER_GENERATION * self._settings.server.max_in_flight),
             reports=intake,
             store=store,
             clock=self._clock,

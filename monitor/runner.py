@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -29,6 +29,7 @@ from monitor.delivery.model import (
 from monitor.delivery.ports import Observer
 from monitor.delivery.trace_context import new_trace
 from monitor.flight import Flight, ended_record
+from monitor.neighbours import LOOK_EVERY_S, Neighbours
 from monitor.pilot import Lane, Pilot
 from monitor.store.port import Ending, Idempotency, Record, RecordStore, TimelineEntry
 
@@ -69,6 +70,7 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._writes: set[asyncio.Task[Any]] = set()
         self._stopping = asyncio.Event()
+        self._neighbours = Neighbours(store, clock, self._stopping)
 
     @property
     def in_flight(self) -> int:
@@ -149,23 +151,29 @@ class Runner:
         """The record, as soon as it has ended, or as it stands after `at_most_s` or when the service stops."""
         flight = self._flights.get(generation_id)
         if flight is None:
-            return await self._store.get(generation_id)
+            return await self._neighbours.wait(generation_id, at_most_s)
         await flight.wait(at_most_s, lambda: self.is_stopping)
         return flight.snapshot()
 
     async def cancel(self, generation_id: str) -> Record | None:
-        """Cancel it if it is still in flight here, and wait for its end. None when there is no such generation."""
+        """Cancel it if it is in flight, here or in another service, and wait for its end.
+
+        It is returned as it stands where another service takes its time. None when there is no such generation.
+        """
         flight = self._flights.get(generation_id)
         if flight is None:
-            return await self._store.get(generation_id)
+            return await self._neighbours.cancel(generation_id)
         flight.cancel()
         return await asyncio.shield(flight.ended)
 
     async def follow(self, generation_id: str, after: int) -> AsyncIterator[tuple[int, TimelineEntry]]:
-        """The timeline from entry `after` + 1 (the first is 1), as it grows, until the end."""
+        """The timeline from entry `after` + 1 (the first is 1), as it grows, until the end.
+
+        That of another service's generation comes as a whole when it has ended.
+        """
         flight = self._flights.get(generation_id)
         if flight is None:
-            record = await self._store.get(generation_id)
+            record = await self._neighbours.wait(generation_id)
             for number, entry in enumerate(record.timeline if record else (), 1):
                 if number > after:
                     yield number, entry
@@ -185,6 +193,15 @@ class Runner:
                 await grown.wait()
         finally:
             unlisten()
+
+    async def heed_cancels(self) -> None:
+        """Cancel what callers of other services on this store want cancelled, for as long as this runs."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            with suppress(StoreUnavailable):  # it is told by those who write, and the marks stay
+                for generation_id in await self._store.cancels_asked(self._instance) if self._flights else ():
+                    if (flight := self._flights.get(generation_id)) is not None:
+                        flight.cancel()
 
     async def resume(self) -> int:
         """Take up what was in flight when this instance last stopped. Returns how many. Raises StoreUnavailable."""

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from monitor.app import build_app
 from monitor.settings import Settings, load_settings
 from monitor.simulator.app import serve_simulator
 from monitor.simulator.config import SimulatorConfig
+from monitor.web.listening import listening
 
 QUICK: Mapping[str, Any] = {"grace": 2.0, "interval": 2.0, "max_attempts": 10, "window": 30.0}
+UNSAMPLED: Mapping[str, Any] = {"measured_ratio": 0.0, "checked_ratio": 0.0}
+"""A provider of which nothing is measured or checked: so no timeline grows by chance after its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,8 @@ def service_settings(folder: Path, provider_url: str, **changes: Any) -> Setting
 @asynccontextmanager
 async def serve_app(settings: Settings, registry: CollectorRegistry | None = None) -> AsyncIterator[str]:
     """The service on a free port; its URL."""
-    runner = web.AppRunner(build_app(settings, registry=registry), access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with listening(build_app(settings, registry=registry), "127.0.0.1", 0, shutdown_s=1.0) as url:
+        yield url
 
 
 @asynccontextmanager

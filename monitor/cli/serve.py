@@ -2,11 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import structlog
 import typer
-from aiohttp import web
 
 from monitor.app import build_app
 from monitor.cli.loop import favour_the_event_loop, run, until_told_to_stop
@@ -14,6 +13,7 @@ from monitor.cli.output import err
 from monitor.settings import Settings, load_settings
 from monitor.telemetry.logs import configure_logging
 from monitor.telemetry.stderr import stderr_in_background
+from monitor.web.listening import listening
 
 ConfigOption = Annotated[
     Path | None,
@@ -43,20 +43,8 @@ def serve(
 async def _serve(settings: Settings) -> None:
     """Listen, wait, and end in order: no new connections, callers' streams closed, generations left resumable."""
     server = settings.server
-    runner = web.AppRunner(
-        build_app(settings), access_log=None, handle_signals=False, shutdown_timeout=server.shutdown_grace / 3
-    )
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, server.host, server.port, backlog=1024).start()
+    async with listening(build_app(settings), server.host, server.port, shutdown_s=server.shutdown_grace / 3) as url:
         favour_the_event_loop()
-        err.print(f"monitor listens on {_url(runner.addresses)}  (metrics at /metrics, status page at /)")
+        err.print(f"monitor listens on {url}  (metrics at /metrics, status page at /)")
         await until_told_to_stop()
         _logger.info("monitor stops; generations in flight are taken up again at the next start")
-    finally:
-        await runner.cleanup()
-
-
-def _url(addresses: list[Any]) -> str:
-    host, port = addresses[0][:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

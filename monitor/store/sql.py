@@ -84,6 +84,21 @@ class SqlRecordStore:
         """See `RecordStore`."""
         await self._commits.note(generation_id, findings, timeline, render)
 
+    async def ask_cancel(self, generation_id: str, at: datetime) -> None:
+        """See `RecordStore`."""
+        is_open = sa.and_(_COLUMNS.id == clean(generation_id), _COLUMNS.outcome.is_(None))
+        mark = generations.update().where(is_open).values(cancel_asked_at_ms=to_ms(at))
+        try:
+            await self._transact(lambda connection: connection.execute(mark).rowcount)
+        except DATABASE_ERRORS as error:
+            raise unavailable("cannot be written", error) from None
+
+    async def cancels_asked(self, instance: str) -> list[str]:
+        """See `RecordStore`."""
+        is_asked = sa.and_(_COLUMNS.cancel_asked_at_ms.is_not(None), _COLUMNS.outcome.is_(None))
+        query = select(_COLUMNS.id).where(is_asked, _COLUMNS.instance == instance)
+        return list(await self._read(lambda connection: connection.execute(query).scalars().all()))
+
     async def get(self, generation_id: str) -> Record | None:
         """See `RecordStore`."""
         records = await self._read_records(select(generations).where(_COLUMNS.id == clean(generation_id)))

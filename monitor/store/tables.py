@@ -52,6 +52,7 @@ generations: Final = sa.Table(
     sa.Column("late_asset", sa.Text),
     sa.Column("reconciled_at_ms", sa.BigInteger),
     sa.Column("canary", sa.String(40)),
+    sa.Column("cancel_asked_at_ms", sa.BigInteger),
     sa.UniqueConstraint("idempotency_scope", "idempotency_key", name="uq_generations_idempotency"),
     _where("ix_generations_unfinished", ("instance",), "outcome IS NULL"),
     _where(
@@ -68,6 +69,7 @@ generations: Final = sa.Table(
     sa.Index("ix_generations_provider", "provider", "id"),
     sa.Index("ix_generations_origin", "origin", "id"),
     _where("ix_generations_canary", ("canary", "id"), "canary IS NOT NULL"),
+    _where("ix_generations_cancel_asked", ("instance",), "cancel_asked_at_ms IS NOT NULL AND outcome IS NULL"),
 )
 """`render_by_s` is null where the asset was never seen, and so is `render_after_s` where nothing is known.
 `ending_id` is a random mark of who wrote the outcome, so that a writer can see whether it was the one."""

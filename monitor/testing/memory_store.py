@@ -34,6 +34,7 @@ class MemoryRecordStore:
         self.delay_s = delay_s
         self.is_failing = False
         self.records: dict[str, Record] = {}
+        self.cancels: set[str] = set()
         self.waiting = 0
         self.failures = 0
 
@@ -81,6 +82,15 @@ class MemoryRecordStore:
                 timeline=tuple(timeline),
                 render=render or record.render,
             )
+
+    async def ask_cancel(self, generation_id: str, at: datetime) -> None:
+        """See `RecordStore`."""
+        await self._write()
+        self.cancels.add(generation_id)
+
+    async def cancels_asked(self, instance: str) -> list[str]:
+        """See `RecordStore`."""
+        return [record.id for record in await self.unfinished(instance) if record.id in self.cancels]
 
     async def get(self, generation_id: str) -> Record | None:
         """See `RecordStore`."""

@@ -1,13 +1,10 @@
 """The API for applications: ask for a generation, read, list, follow and cancel it."""
 
 import re
-from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
-import orjson
 from aiohttp import web
-from aiohttp_sse import EventSourceResponse, sse_response
 
 from monitor.delivery.model import State
 from monitor.delivery.trace_context import joined_trace
@@ -16,6 +13,7 @@ from monitor.store.port import Idempotency, Record, RecordFilter
 from monitor.web.access import Caller
 from monitor.web.bodies import json_response, read_generation_body, read_list_query, render_generation
 from monitor.web.context import CONTEXT
+from monitor.web.events import stream_events
 from monitor.web.problems import Problem
 
 MAX_WAIT_S: Final = 300.0
@@ -41,8 +39,7 @@ async def create_generation(request: web.Request) -> web.Response:
     if wait_s is not None:
         headers["Preference-Applied"] = f"wait={wait_s:.0f}"
         record = await context.runner.wait(record.id, wait_s) or record
-    status = HTTPStatus.OK if record.state is State.ENDED else HTTPStatus.ACCEPTED
-    return json_response(render_generation(record), status=status, headers=headers)
+    return json_response(render_generation(record), status=_status_of(record), headers=headers)
 
 
 @routes.get("/v1/generations")
@@ -69,10 +66,14 @@ async def read_generation(request: web.Request) -> web.Response:
 
 @routes.delete("/v1/generations/{id}")
 async def cancel_generation(request: web.Request) -> web.Response:
-    """Cancel a generation; one that has ended stays as it is and is shown."""
+    """Cancel a generation; one that has ended stays as it is and is shown.
+
+    202 says that another service on the same store has it in flight, and has not heard of it yet.
+    """
     context = request.app[CONTEXT]
     context.access.admit(request, Scope.GENERATE)
-    return json_response(render_generation(_found(request, await context.runner.cancel(request.match_info["id"]))))
+    record = _found(request, await context.runner.cancel(request.match_info["id"]))
+    return json_response(render_generation(record), status=_status_of(record))
 
 
 @routes.get("/v1/generations/{id}/events", allow_head=False)
@@ -89,20 +90,12 @@ async def follow_generation(request: web.Request) -> web.StreamResponse:
     after = _last_event_id(request)
     if record.state is State.ENDED and after > len(record.timeline):
         return web.Response(status=HTTPStatus.NO_CONTENT)
-    async with sse_response(request, headers={"X-Accel-Buffering": "no"}) as response:
-        with suppress(ConnectionError):  # the caller has gone; the generation goes on
-            await _send_events(request, response, generation_id, after)
-    return response
+    with context.streams.place():
+        return await stream_events(request, context.runner, generation_id, after)
 
 
-async def _send_events(request: web.Request, response: EventSourceResponse, generation_id: str, after: int) -> None:
-    runner = request.app[CONTEXT].runner
-    async for number, entry in runner.follow(generation_id, after):
-        await response.send(orjson.dumps(entry).decode(), event=str(entry["event"]), id=str(number))
-    record = await runner.get(generation_id)
-    if record is not None and record.state is State.ENDED:
-        body = orjson.dumps(render_generation(record)).decode()
-        await response.send(body, event="generation", id=str(len(record.timeline) + 1))
+def _status_of(record: Record) -> HTTPStatus:
+    return HTTPStatus.OK if record.state is State.ENDED else HTTPStatus.ACCEPTED
 
 
 def _found(request: web.Request, record: Record | None) -> Record:

@@ -1,6 +1,8 @@
 """What callers send and get, as JSON: one shape for a generation everywhere, and errors that name the field."""
 
+import asyncio
 import hashlib
+import re
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -8,14 +10,24 @@ from typing import Annotated, Any, Final
 import orjson
 from aiohttp import web
 from aiohttp.http_exceptions import PayloadEncodingError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from monitor.delivery.model import Asset, Channel, Flow, GenerationRequest, Kind, Origin, Outcome
 from monitor.settings import Settings
 from monitor.store.port import Findings, Record
 from monitor.web.problems import Problem
 
+BODY_S: Final = 30.0
+"""How long a body may take to arrive."""
 _MAX_PARAMS: Final = 32
+_CURSOR: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _check_cursor(cursor: str) -> str:
+    """Anything else would order somewhere among the ids, and show a page of nobody knows where."""
+    if not _CURSOR.fullmatch(cursor):
+        raise ValueError("must be `next` of the page before, as it was given")
+    return cursor
 
 
 class GenerationBody(BaseModel):
@@ -41,7 +53,7 @@ class ListQuery(BaseModel):
     provider: str | None = None
     origin: Origin | None = None
     limit: int = Field(50, ge=1, le=200, description="generations on a page")
-    cursor: str | None = Field(None, max_length=64, description="`next` of the page before")
+    cursor: Annotated[str, AfterValidator(_check_cursor)] | None = Field(None, description="`next` of the page before")
 
 
 async def read_generation_body(request: web.Request, settings: Settings) -> tuple[str, GenerationRequest, str]:
@@ -67,9 +79,13 @@ async def read_generation_body(request: web.Request, settings: Settings) -> tupl
 
 
 async def read_body(request: web.Request) -> bytes:
-    """The body, unpacked. Raises Problem 400 where it is not what its Content-Encoding says."""
+    """The body, unpacked. Raises Problem 400 where it is not what its Content-Encoding says, 408 where it is late."""
     try:
-        return await request.read()
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
+    except TimeoutError:
+        detail = f"the body did not arrive within {BODY_S:g} s"
+        raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail, headers={"Connection": "close"}) from None
     except (web.RequestPayloadError, PayloadEncodingError):
         detail = "the body is not what its Content-Encoding or Transfer-Encoding says"
         raise Problem(HTTPStatus.BAD_REQUEST, detail) from None
@@ -97,7 +113,8 @@ def invalid(error: ValidationError) -> Problem:
     for item in error.errors(include_url=False, include_context=False):
         found = item["input"] if isinstance(item["input"], str | int | float | bool | None) else None
         field = ".".join(map(str, item["loc"])) or "body"
-        errors.append({"field": field, "message": item["msg"], "found": _shorten(found)})
+        message = item["msg"].removeprefix("Value error, ")
+        errors.append({"field": field, "message": message, "found": _shorten(found)})
     detail = "; ".join(f"{item['field']}: {item['message']}" for item in errors[:5])
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors[:20])
 

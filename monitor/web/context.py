@@ -13,6 +13,7 @@ from monitor.runner import Runner
 from monitor.settings import Settings
 from monitor.store.port import RecordStore
 from monitor.web.access import AccessControl
+from monitor.web.events import OpenStreams
 
 
 class PassThrough(Protocol):
@@ -28,6 +29,7 @@ class Context:
     settings: Settings
     access: AccessControl
     runner: Runner
+    streams: OpenStreams
     reports: ReportIntake
     store: RecordStore
     clock: Clock

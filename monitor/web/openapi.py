@@ -60,7 +60,7 @@ def _generation_paths() -> dict[str, Any]:
                 "parameters": headers,
                 "requestBody": {"required": True, "content": _content("GenerationBody")},
                 "responses": {"200": _json("it has ended", "Generation"), "202": _json("accepted", "Generation")}
-                | _problems(400, 401, 403, 413, 415, 422, 429, 503),
+                | _problems(400, 401, 403, 408, 413, 415, 422, 429, 503),
             },
             "get": {
                 "summary": "Generations, newest first",
@@ -73,15 +73,28 @@ def _generation_paths() -> dict[str, Any]:
         "/v1/generations/{id}": {
             "parameters": [_ID],
             "get": _operation("readGeneration", "One generation with its timeline", generation, 401, 403, 404, 503),
-            "delete": _operation("cancelGeneration", "Cancel it", generation, 401, 403, 404, 503),
+            "delete": _cancel(generation),
         },
         "/v1/generations/{id}/events": {
             "parameters": [_ID, _header("Last-Event-ID", "number of the last event seen")],
             "get": _operation(
-                "followGeneration", "Its timeline as Server-Sent Events", _text("text/event-stream"), 404
+                "followGeneration",
+                "Its timeline as Server-Sent Events",
+                _text("text/event-stream"),
+                401,
+                403,
+                404,
+                429,
+                503,
             ),
         },
     }
+
+
+def _cancel(generation: dict[str, Any]) -> dict[str, Any]:
+    asked = _operation("cancelGeneration", "Cancel it", generation, 401, 403, 404, 503)
+    asked["responses"]["202"] = _json("another service has it, and has not heard of it yet", "Generation")
+    return asked
 
 
 def _report_paths() -> dict[str, Any]:
@@ -92,7 +105,7 @@ def _report_paths() -> dict[str, Any]:
         "operationId": "takeReports",
         "requestBody": {"required": True, "content": {"application/json": body, "text/plain": body}},
         "responses": {"200": _json("what became of each; at least one stands", "Receipts")}
-        | _problems(400, 401, 403, 413, 415, 422, 429, 503),
+        | _problems(400, 401, 403, 408, 413, 415, 422, 429, 503),
     }
     preflight = {"operationId": "preflightReports", "summary": "Whether a page of this origin may report (CORS)"}
     return {

@@ -66,6 +66,23 @@ async def test_of_many_who_end_it_one_does(store: RecordStore) -> None:
     assert not await store.end("nobody", _ending())
 
 
+async def test_only_its_owner_hears_that_somebody_wants_it_cancelled_and_only_while_it_is_in_flight(
+    store: RecordStore,
+) -> None:
+    asked, other, ended = _record(), _record(), _record()
+    for record in (asked, other, ended):
+        await store.add(record)
+    await store.end(ended.id, _ending())
+    for generation_id in (asked.id, ended.id, "nobody"):
+        await store.ask_cancel(generation_id, NOW)
+    await store.ask_cancel(asked.id, NOW)
+    assert await store.cancels_asked("monitor") == [asked.id]
+    assert await store.cancels_asked("another") == []
+    assert await store.get(asked.id) == asked
+    await store.end(asked.id, _ending(outcome=Outcome.CANCELLED))
+    assert await store.cancels_asked("monitor") == []
+
+
 async def test_what_ended_is_not_submitted_again(store: RecordStore) -> None:
     record = _record()
     kept = await _ended(store, record, _ending())

@@ -15,8 +15,9 @@ from monitor.providers.eventstream import EventStreamDecoder, ServerSentEvent
 from monitor.settings import hash_token
 from monitor.simulator.config import SimulatorConfig
 from monitor.telemetry.catalog import DELIVERY_S
+from monitor.web import bodies
 from monitor.web.openapi import build_openapi
-from tests.serving import Running, running
+from tests.serving import UNSAMPLED, Running, running
 
 QUICKLY = SimulatorConfig(fixed_render_s=0.15, heartbeat_s=0.2)
 JSON = {"Content-Type": "application/json"}
@@ -24,7 +25,8 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest_asyncio.fixture
 async def service(tmp_path: Path) -> AsyncIterator[Running]:
-    async with running(tmp_path, QUICKLY, server={"max_in_flight": 3, "max_body_bytes": 2048}) as service:
+    server = {"max_in_flight": 3, "max_body_bytes": 2048}
+    async with running(tmp_path, QUICKLY, server=server, provider=UNSAMPLED) as service:
         yield service
 
 
@@ -104,6 +106,10 @@ async def test_rubbish_is_answered_with_problems(service: Running) -> None:
         (422, "GET", "/v1/generations?outcome=great", {}),
         (422, "GET", "/v1/generations?limit=0", {}),
         (422, "GET", "/v1/generations?colour=red", {}),
+        (422, "GET", "/v1/generations?cursor=", {}),
+        (422, "GET", "/v1/generations?cursor=rubbish", {}),
+        (422, "GET", "/v1/generations?cursor=%00", {}),
+        (422, "GET", "/v1/generations?cursor=0199CDEF-0000-7000-8000-000000000000", {}),
         (422, "GET", "/v1/summary?window=yesterday", {}),
         (422, "GET", "/v1/summary?window=0s", {}),
         (422, "GET", "/v1/summary?distributions=perhaps", {}),
@@ -194,6 +200,36 @@ async def test_events_tell_the_timeline_and_the_end_and_can_be_resumed(service: 
     _, resumed = await _events(service, body["id"], after=live[2].id)
     assert [event.id for event in resumed] == [event.id for event in live[3:]]
     assert await _events(service, body["id"], after=live[-1].id) == (204, [])
+
+
+async def test_a_cursor_that_is_none_is_told_what_one_is(service: Running) -> None:
+    _, problem, _ = await _send(service, "GET", "/v1/generations?cursor=rubbish")
+    assert problem["detail"] == "cursor: must be `next` of the page before, as it was given"
+    assert problem["errors"][0]["found"] == "rubbish"
+
+
+async def test_too_many_streams_of_events_are_refused_and_one_whose_caller_went_makes_room(service: Running) -> None:
+    _, body, _ = await _send(service, "POST", "/v1/generations", json={"prompt": "a fox [render:20]"})
+    path = f"/v1/generations/{body['id']}/events"
+    held = [await service.http.get(service.url + path) for _ in range(6)]
+    status, problem, response = await _send(service, "GET", path)
+    assert (status, problem["title"]) == (429, "Too Many Requests")
+    assert int(response.headers["Retry-After"]) > 0
+    await _send(service, "DELETE", f"/v1/generations/{body['id']}")
+    for stream in held:
+        assert b"event: generation" in await stream.read()
+    assert (await _events(service, body["id"]))[0] == 200
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "BODY_S", 0.05)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(service.url.rpartition(":")[2]))
+    writer.write(b"POST /v1/generations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
+    writer.write(b"Content-Length: 100\r\n\r\n{")
+    answer = await reader.readuntil(b"}")
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"the body did not arrive within 0.05 s" in answer
 
 
 async def test_pages_go_on_where_the_last_ended_and_filters_hold(service: Running) -> None:
