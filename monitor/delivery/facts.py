@@ -4,10 +4,10 @@
 abandoned, cancelled or crashed. `span_id` is the one that went to the provider in `traceparent`.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from monitor.delivery.model import AssetResult, Channel, ErrorKind, Measurement, Verdict
+from monitor.delivery.values import value
 
 
 class CallResult(StrEnum):
@@ -62,14 +62,14 @@ class Disconnect(StrEnum):
     DONE = "done"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Accepted:
     """The generation is recorded and owned."""
 
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CreateEnded:
     """One try of the create call. `error` is None when the provider took the job; `retry_in_s`: another try follows."""
 
@@ -82,7 +82,7 @@ class CreateEnded:
     retry_in_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Submitted:
     """The provider has the job: t = 0. `grace_s` is when polling is due."""
 
@@ -90,7 +90,7 @@ class Submitted:
     grace_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Resumed:
     """The service restarted and took the generation up again; `submitted_at_s` may lie before the loop's own start.
 
@@ -101,7 +101,7 @@ class Resumed:
     submitted_at_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StreamOpened:
     """Connection `number` (from 1) stands."""
 
@@ -111,7 +111,7 @@ class StreamOpened:
     status: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StreamEnded:
     """Connection `number` is over. `disconnect` is None when it never stood, `retry_in_s` when there is no next."""
 
@@ -128,7 +128,7 @@ class StreamEnded:
     """It had lost, and went on to be measured."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class EventSeen:
     """One event came over the stream. `progress` runs from 0 to 1."""
 
@@ -141,7 +141,7 @@ class EventSeen:
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PollingStarted:
     """Polling is due from now on: the grace is over, or (`early`) SSE is known to be dead."""
 
@@ -149,7 +149,7 @@ class PollingStarted:
     early: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PollStarted:
     """Attempt `attempt` began; 0 is the check on open."""
 
@@ -160,7 +160,7 @@ class PollStarted:
     """Polling had lost, and went on to be measured."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PollEnded:
     """Attempt `attempt` is over, with the resolution that belongs to it."""
 
@@ -175,7 +175,7 @@ class PollEnded:
     """Polling had lost, and went on to be measured."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ResolveEnded:
     """A file id was asked for its URL, for `channel`. `attempt` is the poll's, or the number of the try for SSE."""
 
@@ -189,7 +189,7 @@ class ResolveEnded:
     detail: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Ended:
     """The one outcome. `submitted_at_s` is None when there was no job to wait for."""
 
@@ -198,14 +198,14 @@ class Ended:
     submitted_at_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Disowned:
     """Another process had already recorded the outcome: this one's verdict counts for nothing."""
 
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ChannelsMeasured:
     """How each channel did on its own. Told of every delivery and expiry, also of those that were not measured."""
 
@@ -213,7 +213,7 @@ class ChannelsMeasured:
     measurement: Measurement
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AssetChecked:
     """The delivered URL was fetched as a stranger would."""
 
@@ -225,14 +225,14 @@ class AssetChecked:
     detail: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ReconcilingStarted:
     """An expired generation is looked at again from now on; also after a restart."""
 
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LookedAgain:
     """Look `number` (from 1) at an expired generation is over."""
 
@@ -245,7 +245,7 @@ class LookedAgain:
     detail: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reconciled:
     """Nobody looks again. `late_s`: how long after the end of the window the asset was found; None when it was not."""
 

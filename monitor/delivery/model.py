@@ -1,8 +1,10 @@
 """The words of the domain as types: generation, handle, asset, sighting, verdict, and their closed sets."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, Final
+
+from monitor.delivery.values import value
 
 
 class Channel(StrEnum):
@@ -154,7 +156,7 @@ REASONS: dict[Outcome, frozenset[Reason | None]] = {
 """Which reasons go with which outcome: the label combinations that exist."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Asset:
     """The finished thing."""
 
@@ -163,7 +165,7 @@ class Asset:
     file_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Handle:
     """What the create call returned: enough to subscribe and to poll. `id` names the file or the project, by `flow`."""
 
@@ -173,7 +175,7 @@ class Handle:
     file_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class GenerationRequest:
     """What to ask of a provider. `params` are the provider's own (width, seed, …), passed on as they are."""
 
@@ -184,7 +186,7 @@ class GenerationRequest:
     params: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TraceContext:
     """Trace ids in lower-case hex, chosen when the generation is accepted (W3C Trace Context, section 3.2)."""
 
@@ -196,7 +198,7 @@ class TraceContext:
     """The caller's `tracestate`, which goes wherever the trace goes."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Generation:
     """Who a fact is about: what does not change from accept to end."""
 
@@ -212,26 +214,26 @@ class Generation:
     """Which canary's run it is, where it is one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Ready:
     """A usable asset was seen."""
 
     asset: Asset
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Pending:
     """The provider knows the job and has nothing to show yet."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Unresolved:
     """A result is there, as a file id whose URL needs one more call."""
 
     file_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Failed:
     """The provider said that the job failed."""
 
@@ -242,7 +244,7 @@ Sighting = Ready | Pending | Unresolved | Failed
 """What one look at the provider showed, on either channel."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Verdict:
     """How a generation ended. `at_s` is the loop's clock; `channel` is the one that brought the news."""
 
@@ -255,7 +257,7 @@ class Verdict:
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Measurement:
     """How both channels did in one generation, each on its own. `lag_s`: how much later the loser had the asset."""
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from monitor.delivery.facts import Fact
 from monitor.delivery.model import Generation, GenerationRequest, Handle, Sighting
 from monitor.delivery.trace_context import TraceHeaders
+from monitor.delivery.values import value
 
 
 @dataclass(slots=True)
@@ -17,38 +18,38 @@ class Cursor:
     retry_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Opened:
     """The stream stands: events published from now on reach us."""
 
     status: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Heartbeat:
     """A sign of life without content."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Progress:
     """How far the render is, from 0 to 1."""
 
     ratio: float
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Foreign:
     """An event about something else, or of a type that says nothing about results."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Malformed:
     """An event that could not be understood; it is skipped and the stream lives on."""
 
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Seen:
     """An event about our generation's asset or failure."""
 
@@ -59,7 +60,7 @@ StreamItem = Opened | Heartbeat | Progress | Foreign | Malformed | Seen
 Notify = Callable[[StreamItem], None]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reply:
     """What a status call or a resolution showed, with its HTTP status."""
 
@@ -67,7 +68,7 @@ class Reply:
     status: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Created:
     """The provider took the job, with the HTTP status of its answer."""
 

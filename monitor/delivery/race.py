@@ -29,6 +29,7 @@ from monitor.delivery.model import (
     Verdict,
 )
 from monitor.delivery.policy import Policy
+from monitor.delivery.values import value
 
 BACKOFF_BASE_S: Final = 0.5
 BACKOFF_CAP_S: Final = 10.0
@@ -41,21 +42,21 @@ MAX_LINGER_S: Final = 60.0
 _NEVER: Final = math.inf
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class OpenStream:
     """Open the event stream; `number` counts connections from 1."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Poll:
     """Ask for the status, and resolve a file id if that is the answer. Attempt 0 is the check on open."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Resolve:
     """Ask for the URL of a file that an event named; `number` counts tries for this file from 1."""
 

@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from monitor.delivery.facts import CallResult, EventSeen, EventType, Fact, PollEnded, ResolveEnded, StreamOpened
 from monitor.delivery.model import Channel, Outcome, Verdict
+from monitor.delivery.values import value
 
 _NOT_READY: Final = (CallResult.PENDING, CallResult.NOT_FOUND)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RenderInterval:
     """Ready after `after_s` and by `by_s`, in seconds from the create call's answer.
 

@@ -1,7 +1,7 @@
 """What the service asks of a store, and the values that pass. One contract suite holds all stores to it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -23,12 +23,13 @@ from monitor.delivery.model import (
     TraceContext,
 )
 from monitor.delivery.render_interval import RenderInterval
+from monitor.delivery.values import value
 
 TimelineEntry = dict[str, Any]
 """One thing that happened: `{"at_ms": 10003, "event": "poll", …}`; `at_ms` counts from the create call's answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Idempotency:
     """A caller's key (`scope` is the caller, so that two callers never meet) and a hash of what was asked with it."""
 
@@ -37,7 +38,7 @@ class Idempotency:
     request_hash: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Findings:
     """What was found out about a generation after its outcome was told; None where nothing was."""
 
@@ -50,7 +51,7 @@ class Findings:
     """When the last look at an expired generation was over."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Record:
     """One generation as it is kept. Instants are aware datetimes (UTC, whole milliseconds)."""
 
@@ -92,7 +93,7 @@ class Record:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Ending:
     """The one outcome of a generation, as it is written."""
 
@@ -108,7 +109,7 @@ class Ending:
     render: RenderInterval | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class RecordFilter:
     """Which records to list; None lets all pass."""
 
@@ -118,7 +119,7 @@ class RecordFilter:
     origin: Origin | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Quantiles:
     """Nearest-rank quantiles: each is a value that was observed."""
 
@@ -127,7 +128,7 @@ class Quantiles:
     p99: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class WindowFigures:
     """What ended in a window of time. Only channels that won something appear in `won` and `latency_s`."""
 
@@ -146,7 +147,7 @@ class WindowFigures:
     """Of the generations in the sample: how often each channel did how."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RenderObservation:
     """What one generation tells of the render time of a model."""
 
