@@ -151,6 +151,7 @@ def _operations_paths() -> dict[str, Any]:
             "parameters": [_ID],
             "get": _operation("showGeneration", "One generation, for people", _text("text/html"), 401, 403, 404, 503),
         },
+        "/static/renew.js": {"get": _operation("readScript", "What renews the pages", _text("text/javascript"))},
         "/static/status.css": {"get": _operation("readStyle", "The pages' style", _text("text/css"))},
     }
 

@@ -22,8 +22,8 @@ from monitor.web.wording import percentage, seconds, span
 
 LATEST: Final = 20
 _SECURITY: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; "
-    "base-uri 'none'; form-action 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -73,13 +73,19 @@ async def show_generation(request: web.Request) -> web.Response:
     record = await context.runner.get(request.match_info["id"])
     if record is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"there is no generation {request.match_info['id'][:64]!r}")
-    return _page("generation.html", row=_row(record, context.clock.now()), details=_details)
+    return _page("generation.html", row=_row(record, context.clock.now()), details=details)
 
 
 @routes.get("/static/status.css")
 async def read_style(_: web.Request) -> web.Response:
     """The style of the pages."""
     return web.Response(text=_STYLE, content_type="text/css", headers={"Cache-Control": "max-age=300"})
+
+
+@routes.get("/static/renew.js")
+async def read_script(_: web.Request) -> web.Response:
+    """What renews a page in place."""
+    return web.Response(text=_SCRIPT, content_type="text/javascript", headers={"Cache-Control": "max-age=300"})
 
 
 def lanes(timeline: Sequence[TimelineEntry], span_ms: float) -> tuple[list[Mark], list[Mark]]:
@@ -133,9 +139,22 @@ def _row(record: Record, now: datetime) -> Row:
     return Row(record, seconds, sse, polling, span_s)
 
 
-def _details(entry: TimelineEntry) -> str:
+def details(entry: TimelineEntry) -> str:
     """What an entry says beside its time and name."""
-    return ", ".join(f"{key} {value}" for key, value in entry.items() if key not in ("at_ms", "event") and value != "")
+    told = (_detail(key, value) for key, value in entry.items() if key not in ("at_ms", "event"))
+    return ", ".join(words for words in told if words)
+
+
+def _detail(key: str, value: object) -> str:
+    """A key with its value and unit, in words. What is not so is not told."""
+    if value is None or value is False or value == "":
+        return ""
+    name, _, unit = key.rpartition("_")
+    words, unit = (name, f" {unit}") if unit in ("ms", "s") else (key, "")
+    words = words.replace("_", " ")
+    return (
+        words if value is True else f"{words} {value:g}{unit}" if isinstance(value, float) else f"{words} {value}{unit}"
+    )
 
 
 def _page(template: str, **values: Any) -> web.Response:
@@ -145,6 +164,7 @@ def _page(template: str, **values: Any) -> web.Response:
 
 _PACKAGE: Final = files("monitor.web")
 _STYLE: Final = (_PACKAGE / "static" / "status.css").read_text("utf-8")
+_SCRIPT: Final = (_PACKAGE / "static" / "renew.js").read_text("utf-8")
 _TEMPLATES: Final = jinja2.Environment(
     loader=jinja2.PackageLoader("monitor.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True
 )
