@@ -97,7 +97,7 @@ async def test_the_status_page_renews_itself(browser: Browser, tmp_path: Path) -
 async def test_a_renewal_disturbs_nobody_who_scrolls_selects_or_has_the_focus(browser: Browser, tmp_path: Path) -> None:
     async with running(tmp_path, SimulatorConfig(fixed_render_s=0.2), policies={"quick": SHORT}) as service:
         first = (await service.generate("a red fox [fault:never_closes]"))["id"]
-        visit = await visit_page(browser, service.url, width=400)
+        visit = await visit_page(browser, service.url, width=700)
         page = visit.page
         await page.locator(f"#g-{first} a").focus()
         await page.evaluate("document.querySelector('#latest').parentElement.scrollLeft = 150")
