@@ -152,9 +152,9 @@ def _detail(key: str, value: object) -> str:
     name, _, unit = key.rpartition("_")
     words, unit = (name, f" {unit}") if unit in ("ms", "s") else (key, "")
     words = words.replace("_", " ")
-    return (
-        words if value is True else f"{words} {value:g}{unit}" if isinstance(value, float) else f"{words} {value}{unit}"
-    )
+    if value is True:
+        return words
+    return f"{words} {value:g}{unit}" if isinstance(value, float) else f"{words} {value}{unit}"
 
 
 def _page(template: str, **values: Any) -> web.Response:
