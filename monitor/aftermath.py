@@ -15,7 +15,7 @@ import structlog
 from monitor.delivery.driver import Delivery
 from monitor.delivery.facts import AssetChecked, ChannelsMeasured
 from monitor.delivery.identity import new_span_id
-from monitor.delivery.model import UNMEASURED, Asset, AssetResult, Generation, Kind, Measurement, Origin, Outcome
+from monitor.delivery.model import UNMEASURED, Asset, AssetResult, Generation, Kind, Origin, Outcome
 from monitor.flight import Flight
 from monitor.reconciler import Reconciler
 from monitor.store.port import Findings, RecordStore
@@ -52,7 +52,9 @@ class Sample:
 
     measured_ratio: float
     max_measured: int
-    """At a time. The place is taken before the generation runs, so that how it goes cannot bias the sample."""
+    """At a time. A place is taken before anything is seen, and kept until the end of the window, however it goes: so
+    what it was like cannot bias the sample.
+    """
     checked_ratio: float
     checker: AssetChecker
 
@@ -93,7 +95,7 @@ class Aftermath:
         if flight.is_measured or asset is not None:
             self._spawn(flight, self._find_out(flight, asset))
         else:
-            self._tell(flight, None)
+            _tell(flight, self._wind_up(flight))
         if flight.record.outcome is Outcome.EXPIRED:
             self._reconciler.begin(flight)
 
@@ -106,24 +108,38 @@ class Aftermath:
             await asyncio.wait(self._tasks)
 
     async def _find_out(self, flight: Flight, asset: Asset | None) -> None:
+        """A measurement counts when the window has ended: one that confirms would else count sooner than one that
+        misses, and be all that is left of those that a stop cuts short.
+        """
+        try:
+            checked = await self._watch(flight, asset)
+            measured = self._wind_up(flight)
+            if flight.measurement is not None:
+                await _window_ends(flight.delivery)
+        finally:
+            self.give_place_back(flight)
+        _tell(flight, measured)
+        if flight.measurement is not None or checked is not None:
+            findings = Findings(measurement=flight.measurement, asset_check=checked)
+            await self._store.note(flight.record.id, findings, flight.timeline())
+
+    async def _watch(self, flight: Flight, asset: Asset | None) -> AssetResult | None:
+        """Until nothing is open any more. A trace is written of what a stop cuts short, too."""
         try:
             _, checked = await asyncio.gather(_linger(flight.delivery), self._check(flight, asset))
         except asyncio.CancelledError:
             self._write_trace(flight)
             raise
-        finally:
-            self.give_place_back(flight)
-        measurement = None if flight.delivery is None else flight.delivery.measurement
-        self._tell(flight, measurement)
-        if measurement is not None or checked is not None:
-            findings = Findings(measurement=measurement, asset_check=checked)
-            await self._store.note(flight.record.id, findings, flight.timeline())
+        return checked
 
-    def _tell(self, flight: Flight, measurement: Measurement | None) -> None:
-        """That is all there will be of this generation, but for a look again."""
+    def _wind_up(self, flight: Flight) -> ChannelsMeasured | None:
+        """That is all there will be of this generation, but for a look again. The fact is kept, and to be told yet."""
+        measured = None
         if flight.record.outcome in (Outcome.DELIVERED, Outcome.EXPIRED):
-            flight.emit(ChannelsMeasured(asyncio.get_running_loop().time(), measurement or UNMEASURED))
+            measured = ChannelsMeasured(asyncio.get_running_loop().time(), flight.measurement or UNMEASURED)
+            flight.journal.append(measured)
         self._write_trace(flight)
+        return measured
 
     def _write_trace(self, flight: Flight) -> None:
         """Trouble with traces is no trouble of a delivery."""
@@ -166,6 +182,16 @@ class Aftermath:
 async def _linger(delivery: Delivery | None) -> None:
     if delivery is not None and delivery.is_lingering:
         await delivery.linger()
+
+
+async def _window_ends(delivery: Delivery | None) -> None:
+    if delivery is not None:
+        await asyncio.sleep(delivery.window_ends_at_s - asyncio.get_running_loop().time())
+
+
+def _tell(flight: Flight, measured: ChannelsMeasured | None) -> None:
+    if measured is not None:
+        flight.tell(measured)
 
 
 def _is_drawn(generation: Generation, what: str, ratio: float) -> bool:

@@ -1,7 +1,7 @@
 """The composition root: settings in, one aiohttp application out. Nothing else builds objects."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from http import HTTPStatus
@@ -14,7 +14,6 @@ from prometheus_client import CollectorRegistry
 from monitor.aftermath import Aftermath, Sample
 from monitor.delivery.clock import Clock
 from monitor.delivery.errors import StoreUnavailable
-from monitor.delivery.policy import Policy
 from monitor.delivery.ports import Observer
 from monitor.pilot import Lane
 from monitor.providers.asset_check import AssetChecker
@@ -175,17 +174,10 @@ class _Service:
             reports=intake,
             store=store,
             clock=self._clock,
-            longest_window_s=max(policy.window_s for policy in self._policies()),
             registry=self._telemetry.registry,
             pass_through=providers,
             before_scrape=before_scrape,
         )
-
-    def _policies(self) -> Iterator[Policy]:
-        """All that are in use."""
-        for item in self._settings.providers:
-            for name in (item.policy, *item.model_policies.values()):
-                yield self._settings.policy(name)
 
     async def _prune(self, store: SqlRecordStore) -> None:
         """Delete old records now and then."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from monitor.delivery.clock import Clock, to_millisecond
 from monitor.delivery.driver import Delivery
 from monitor.delivery.facts import Ended, Fact
-from monitor.delivery.model import Handle, State, Verdict
+from monitor.delivery.model import Handle, Measurement, State, Verdict
 from monitor.delivery.ports import Observer
 from monitor.delivery.render_interval import render_interval
 from monitor.store.port import Ending, Record, TimelineEntry
@@ -50,9 +50,13 @@ class Flight:
 
     def emit(self, fact: Fact) -> None:
         """Keep the fact and tell everybody."""
-        self._observer(self.generation, fact)
+        self.tell(fact)
         if self.journal.append(fact):
             self.wake()
+
+    def tell(self, fact: Fact) -> None:
+        """Tell the observers of a fact that is kept already."""
+        self._observer(self.generation, fact)
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Have `wake` called whenever the timeline grows or the record ends; call what is returned to stop that."""
@@ -76,6 +80,11 @@ class Flight:
             pass
         finally:
             unlisten()
+
+    @property
+    def measurement(self) -> Measurement | None:
+        """How both channels did, once that is known; None where it was not measured."""
+        return None if self.delivery is None else self.delivery.measurement
 
     def wall_at(self, at_s: float) -> datetime:
         """The wall instant of a loop instant."""

@@ -288,7 +288,7 @@ class Runner:
             await self._disown(flight)
             flight.finish(await self._store.get(record.id) or record)
         else:
-            self._observer(flight.generation, fact)
+            flight.tell(fact)
             flight.finish(record)
             self._aftermath.begin(flight)
         if write.done():

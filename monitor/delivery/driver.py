@@ -72,6 +72,11 @@ class Delivery:
         """How both channels did, once that is known."""
         return self._race.measurement
 
+    @property
+    def window_ends_at_s(self) -> float:
+        """When it is over at the latest, however it goes."""
+        return self._race.window_ends_at_s
+
     async def run(self) -> Verdict:
         """Until there is a verdict. Whatever happens, also cancellation, only a channel that lingers stays open."""
         try:

@@ -127,7 +127,7 @@ class Race:
         now_s = started_at_s if resumed_at_s is None else resumed_at_s
         self.policy = policy
         self.started_at_s = started_at_s
-        self.deadline_at_s = started_at_s + policy.window_s
+        self.deadline_at_s = self.window_ends_at_s
         self.verdict: Verdict | None = None
         self.lingering: Channel | None = None
         """The channel that lost, and goes on."""
@@ -154,6 +154,11 @@ class Race:
             self._poll_due_at_s = self._slot_from(now_s)
         if self._attempts >= policy.max_attempts:
             self._poll_due_at_s = _NEVER
+
+    @property
+    def window_ends_at_s(self) -> float:
+        """When a race that nothing ended before is over, and one that lingers at the latest."""
+        return self.started_at_s + self.policy.window_s
 
     @property
     def attempts(self) -> int:

@@ -28,7 +28,6 @@ def nearest_rank(percent: int, number: int) -> int:
 def count_figures(
     connection: sa.Connection,
     since: datetime,
-    measured_until: datetime,
     origins: Collection[Origin],
     bounds_s: Sequence[float],
 ) -> WindowFigures:
@@ -50,8 +49,7 @@ def count_figures(
         elif outcome == Outcome.EXPIRED:
             polled[Channel.NONE][attempts] += number
     in_window = sa.and_(in_window, _COLUMNS.origin.in_(origins))
-    is_through = sa.and_(in_window, _COLUMNS.ended_at_ms < to_ms(measured_until))
-    measured = {channel: _measured(connection, is_through, column) for channel, column in _RESULTS.items()}
+    measured = {channel: _measured(connection, in_window, column) for channel, column in _RESULTS.items()}
     delivered = sa.and_(in_window, _COLUMNS.outcome == Outcome.DELIVERED)
     return WindowFigures(
         by_origin=by_origin,
@@ -83,9 +81,9 @@ def p95_of(counts: Mapping[int, int]) -> int | None:
 
 
 def _measured(
-    connection: sa.Connection, is_through: sa.ColumnElement[bool], column: sa.Column[Any]
+    connection: sa.Connection, in_window: sa.ColumnElement[bool], column: sa.Column[Any]
 ) -> Counter[ChannelResult]:
-    counted = select(column, func.count()).where(is_through, column.is_not(None)).group_by(column)
+    counted = select(column, func.count()).where(in_window, column.is_not(None)).group_by(column)
     return Counter({ChannelResult(result): number for result, number in connection.execute(counted)})
 
 

@@ -214,13 +214,11 @@ class RecordStore(Protocol):
         self,
         since: datetime,
         *,
-        measured_until: datetime,
         origins: Collection[Origin] = SEEN_HERE,
         bounds_s: Sequence[float] = (),
     ) -> WindowFigures:
-        """What ended at `since` or later, of `origins`. Of measurements only of what ended before `measured_until`.
+        """What ended at `since` or later, of `origins`.
 
-        A channel that confirms does so sooner than one that misses: the latest are only those that confirmed.
         Latencies are counted by `bounds_s`, each the inclusive end of a bucket, in rising order.
         """
         ...

@@ -137,12 +137,11 @@ class SqlRecordStore:
         self,
         since: datetime,
         *,
-        measured_until: datetime,
         origins: Collection[Origin] = SEEN_HERE,
         bounds_s: Sequence[float] = (),
     ) -> WindowFigures:
         """See `RecordStore`."""
-        return await self._read(lambda connection: count_figures(connection, since, measured_until, origins, bounds_s))
+        return await self._read(lambda connection: count_figures(connection, since, origins, bounds_s))
 
     async def render_observations(
         self, since: datetime, *, limit: int, origins: Collection[Origin] = SEEN_HERE

@@ -129,7 +129,6 @@ class MemoryRecordStore:
         self,
         since: datetime,
         *,
-        measured_until: datetime,
         origins: Collection[Origin] = SEEN_HERE,
         bounds_s: Sequence[float] = (),
     ) -> WindowFigures:
@@ -139,7 +138,6 @@ class MemoryRecordStore:
         ]
         ended = [record for record in of_all if record.origin in origins]
         delivered = [record for record in ended if record.outcome is Outcome.DELIVERED]
-        through = [record for record in ended if record.ended_at is not None and record.ended_at < measured_until]
         won = Counter(record.channel for record in delivered if record.channel is not None)
         polled = sorted(record.attempts for record in delivered if record.channel is Channel.POLLING)
         expired = [record for record in ended if record.outcome is Outcome.EXPIRED]
@@ -153,7 +151,7 @@ class MemoryRecordStore:
             polling_attempts_p95=polled[_rank(0.95, len(polled))] if polled else None,
             attempts=by_winner | ({Channel.NONE: Counter(record.attempts for record in expired)} if expired else {}),
             latency_counts={channel: _counts(delivered, channel, bounds_s) for channel in won if bounds_s},
-            measured={channel: _measured(through, channel) for channel in (Channel.SSE, Channel.POLLING)},
+            measured={channel: _measured(ended, channel) for channel in (Channel.SSE, Channel.POLLING)},
         )
 
     async def render_observations(

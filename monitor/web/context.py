@@ -34,8 +34,6 @@ class Context:
     store: RecordStore
     clock: Clock
     registry: CollectorRegistry
-    longest_window_s: float
-    """Of the policies in use: nothing is in flight, or measured, for longer."""
     pass_through: Mapping[str, PassThrough]
     before_scrape: Callable[[], None]
     """Brings gauges that are only read at a scrape up to date."""

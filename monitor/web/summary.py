@@ -12,7 +12,6 @@ from typing import Any, Final
 from aiohttp import web
 
 from monitor.delivery.model import HAD_IT, HAD_IT_NOT, SEEN_HERE, Channel, Origin, Outcome
-from monitor.delivery.race import MAX_LINGER_S
 from monitor.render_times import Interval, RenderTimes, estimate_render_times
 from monitor.settings import Scope
 from monitor.statistics import ratio, wilson_interval
@@ -80,11 +79,9 @@ async def summarize(
     with_distributions: bool = False,
 ) -> dict[str, Any]:
     """The summary of `origins` as JSON, and the delivery of each origin; `objective` is the strictest provider's."""
-    now = context.clock.now()
-    since = now - window
-    measuring = timedelta(seconds=min(MAX_LINGER_S, context.longest_window_s))
+    since = context.clock.now() - window
     bounds_s = DELIVERY_S if with_distributions else ()
-    figures = await context.store.figures(since, measured_until=now - measuring, origins=origins, bounds_s=bounds_s)
+    figures = await context.store.figures(since, origins=origins, bounds_s=bounds_s)
     observations = await context.store.render_observations(since, limit=MAX_RENDER_OBSERVATIONS, origins=origins)
     estimates = await asyncio.to_thread(_estimates, observations)
     good = figures.outcomes.get(Outcome.DELIVERED, 0)

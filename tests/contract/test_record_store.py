@@ -157,7 +157,7 @@ async def test_figures_are_those_of_a_simple_count(store: RecordStore) -> None:
     kept = await asyncio.gather(*(_ended(store, _record(number), ending) for number, ending in enumerate(endings)))
     since = NOW + timedelta(seconds=60)
     within = [record for record in kept if record.ended_at is not None and record.ended_at >= since]
-    figures = await store.figures(since, measured_until=NOW)
+    figures = await store.figures(since)
     assert dict(figures.outcomes) == Counter(record.outcome for record in within)
     delivered = [record for record in within if record.outcome is Outcome.DELIVERED]
     assert dict(figures.won) == Counter(record.channel for record in delivered)
@@ -190,13 +190,13 @@ async def test_figures_spread_latencies_over_buckets_and_count_attempts_by_winne
     ]
     for number, changes in enumerate(endings):
         await _ended(store, _record(number), _ending(**changes))
-    figures = await store.figures(NOW, measured_until=NOW, bounds_s=(1, 10, 20))
+    figures = await store.figures(NOW, bounds_s=(1, 10, 20))
     assert {channel: list(counts) for channel, counts in figures.latency_counts.items()} == {
         Channel.SSE: [3, 2, 1, 0],
         Channel.POLLING: [0, 1, 1, 1],
     }
     assert figures.attempts == {Channel.SSE: {0: 6}, Channel.POLLING: {1: 1, 2: 1, 40: 1}, Channel.NONE: {6: 2, 0: 1}}
-    assert (await store.figures(NOW, measured_until=NOW)).latency_counts == {}
+    assert (await store.figures(NOW)).latency_counts == {}
 
 
 async def test_figures_are_of_the_origins_that_are_asked_for(store: RecordStore) -> None:
@@ -209,15 +209,14 @@ async def test_figures_are_of_the_origins_that_are_asked_for(store: RecordStore)
         record = await _ended(store, _record(number, origin=origin), ending)
         measurement = Measurement(ChannelResult.WON, ChannelResult.MISSED)
         await store.note(record.id, Findings(measurement=measurement), ())
-    through = NOW + timedelta(days=1)
-    seen = await store.figures(NOW, measured_until=through)
+    seen = await store.figures(NOW)
     by_origin = {
         Origin.API: {Outcome.DELIVERED: 1},
         Origin.CANARY: {Outcome.DELIVERED: 1, Outcome.EXPIRED: 1},
         Origin.REPORT: {Outcome.DELIVERED: 1, Outcome.EXPIRED: 1},
     }
     assert (seen.outcomes, seen.won) == ({Outcome.DELIVERED: 2, Outcome.EXPIRED: 1}, {Channel.SSE: 2})
-    reported = await store.figures(NOW, measured_until=through, origins=(Origin.REPORT,), bounds_s=(0.5,))
+    reported = await store.figures(NOW, origins=(Origin.REPORT,), bounds_s=(0.5,))
     assert seen.by_origin == reported.by_origin == by_origin
     assert (reported.latency_s[Channel.SSE].p50, reported.latency_counts) == (2.0, {Channel.SSE: [0, 1]})
     assert reported.attempts == {Channel.SSE: {2: 1}, Channel.NONE: {3: 1}}
@@ -226,7 +225,7 @@ async def test_figures_are_of_the_origins_that_are_asked_for(store: RecordStore)
 
 
 async def test_figures_of_nothing_are_empty(store: RecordStore) -> None:
-    figures = await store.figures(NOW, measured_until=NOW, bounds_s=(1, 10))
+    figures = await store.figures(NOW, bounds_s=(1, 10))
     assert (dict(figures.attempts), dict(figures.latency_counts)) == ({}, {})
     assert (dict(figures.outcomes), dict(figures.won), dict(figures.latency_s)) == ({}, {}, {})
     assert (figures.polling_attempts_mean, figures.polling_attempts_p95) == (None, None)
@@ -323,9 +322,7 @@ async def test_figures_count_the_channels_that_were_measured(store: RecordStore)
     await _ended(store, _record(10), _ending())
     old = await _ended(store, _record(11), _ending(ended_at=NOW - timedelta(hours=1)))
     await store.note(old.id, Findings(measurement=results[0]), LATER)
-    young = await _ended(store, _record(12), _ending(ended_at=NOW + timedelta(seconds=40)))
-    await store.note(young.id, Findings(measurement=results[0]), LATER)
-    measured = (await store.figures(NOW, measured_until=NOW + timedelta(seconds=40))).measured
+    measured = (await store.figures(NOW)).measured
     assert measured[Channel.SSE] == {ChannelResult.WON: 2, ChannelResult.MISSED: 1}
     assert measured[Channel.POLLING] == {
         ChannelResult.CONFIRMED: 1,

@@ -105,6 +105,31 @@ async def test_each_channel_is_measured_on_its_own(name: str) -> None:
     assert stand.provider.open_calls == 0
 
 
+@pytest.mark.parametrize("polls", [(READY,), (PENDING,)], ids=["confirmed after 7 s", "missed"])
+async def test_a_measurement_counts_when_the_window_has_ended_however_it_went(polls: tuple[Say, ...]) -> None:
+    stand = Stand(
+        provider=ScriptedProvider(HANDLE, connections=DELIVERS, polls=polls), measured_ratio=1.0, max_measured=1
+    )
+    record = await stand.run(stand.runner())
+    await asyncio.sleep(74.9 - asyncio.get_running_loop().time())
+    assert facts_of(stand, ChannelsMeasured) == []
+    assert stand.store.records[record.id].findings.measurement is None
+    assert not stand.after.take_place(stand.last_generation()), "its place is not free either"
+    await asyncio.sleep(0.2)
+    assert len(facts_of(stand, ChannelsMeasured)) == 1
+    assert stand.store.records[record.id].findings.measurement is not None
+
+
+async def test_a_stop_cuts_off_what_confirmed_like_what_would_have_missed() -> None:
+    stand = Stand(provider=ScriptedProvider(HANDLE, connections=DELIVERS, polls=(READY,)), measured_ratio=1.0)
+    record = await stand.run(stand.runner())
+    await asyncio.sleep(30)
+    assert len(stand.traces.written) == 1, "it is through, and its trace tells all"
+    await stand.after.stop()
+    assert facts_of(stand, ChannelsMeasured) == []
+    assert stand.store.records[record.id].findings.measurement is None
+
+
 async def test_the_caller_does_not_wait_for_the_channel_that_lost() -> None:
     stand = Stand(measured_ratio=1.0)
     runner = stand.runner()

@@ -12,6 +12,8 @@ from tests.serving import Running, running
 
 GENERATIONS: Final = 2_000
 AT_ONCE: Final = 150
+PER_SECOND: Final = 80
+"""They come evenly: in a burst, streams would open only when their event is gone, which is no fault of the provider."""
 SSE_LOSES, POLLING_ERRS = 0.37, 0.20
 MIX: Final = {
     "healthy": (1 - SSE_LOSES) * (1 - POLLING_ERRS),
@@ -31,11 +33,12 @@ async def summary_of(folder: Path, generations: int, **provider: Any) -> dict[st
     async with running(folder, SimulatorConfig(seed=3, mix=MIX, fixed_render_s=0.9), **changes) as service:
         free = asyncio.Semaphore(AT_ONCE)
 
-        async def one() -> None:
+        async def one(number: int) -> None:
+            await asyncio.sleep(number / PER_SECOND)
             async with free:
                 await service.generate("a red fox")
 
-        await asyncio.gather(*(one() for _ in range(generations)))
+        await asyncio.gather(*(one(number) for number in range(generations)))
         return await _settled(service)
 
 

@@ -25,7 +25,7 @@ SHORT: Final = {**QUICK, "grace": 0.4, "interval": 0.4, "max_attempts": 4, "wind
 HOSTILE: Final = (
     "</title></h3>\"'><b id=planted>planted</b><script>document.title='planted'</script><img src=//elsewhere.example/x>"
 )
-LONG: Final = "W" * 1_000
+LONG: Final = "W" * 200
 TOKENS: Final = {"reader": "read", "reporter": "report"}
 
 

@@ -60,7 +60,7 @@ async def test_no_read_looks_at_every_row(store: SqlRecordStore, file: Path) -> 
         await store.unfinished("monitor")
         await store.cancels_asked("monitor")
         await store.unreconciled("monitor", since=NOW, limit=100)
-        await store.figures(NOW, measured_until=NOW, bounds_s=(1.0, 2.0))
+        await store.figures(NOW, bounds_s=(1.0, 2.0))
         await store.render_observations(NOW, limit=100)
         await store.prune(older_than=timedelta(days=1), keep_at_most=10, now=NOW)
     plans = [plan for plan in _plans(file, said) if "generations" in plan]
