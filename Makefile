@@ -39,7 +39,7 @@ unit: install ## Run the tests
 bench: install ## Measure speed and memory against a bare client; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
-alerts: install ## Rebuild the alert rules from alerts/slo.toml, and the manifests that hold them
+alerts: install ## Rebuild the alert rules from alerts/slo.toml, what canaries are planned by, and the manifests
 	$(BIN)/python -m alerts
 	$(BIN)/python -m deploy.manifests
 

@@ -7,6 +7,7 @@ more so.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from alerts.names import Alert, Severity
 from alerts.objective import times
@@ -19,6 +20,8 @@ from monitor.telemetry.catalog import Label, Metric, Skip
 
 _LOOKS_BACK = 4
 """Intervals: jitter may push one of the three runs that count out of a window of three."""
+FAILING_HOLD: Final = "2m"
+"""Long enough for an alert of delivery that says more to be there first."""
 _EACH = (Label.PROVIDER, Label.CANARY)
 _FAILED = (Outcome.EXPIRED, Outcome.PROVIDER_FAILED, Outcome.REJECTED)
 
@@ -91,7 +94,7 @@ def _failing(pace: _Pace) -> Alerting:
         f"{NUMBER} runs of it failed in the last {pace.window}, none was delivered for three intervals, nor any other "
         f"generation of {PROVIDER} within {pace.interval}. Users would get nothing either.",
         CANARIES_BOARD,
-        hold="2m",
+        hold=FAILING_HOLD,
         labels={"window": pace.window},
     )
 
@@ -105,7 +108,7 @@ def _failing_alone(pace: _Pace) -> Alerting:
         f"{NUMBER} runs of it failed in the last {pace.window}, and none was delivered for three intervals. Others are "
         "delivered: its model, its prompt or its kind is the cause.",
         CANARIES_BOARD,
-        hold="2m",
+        hold=FAILING_HOLD,
         labels={"window": pace.window},
     )
 
