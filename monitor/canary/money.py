@@ -8,6 +8,7 @@ Micros = NewType("Micros", int)
 
 NOTHING: Final = Micros(0)
 _PER_DOLLAR: Final = 1_000_000
+_MICROS_OF_CENT: Final = 10_000
 _CENT: Final = Decimal("0.01")
 
 
@@ -19,6 +20,11 @@ def micros(usd: Decimal) -> Micros:
 def dollars(amount: Micros) -> Decimal:
     """The same in US dollars, exact."""
     return Decimal(amount) / _PER_DOLLAR
+
+
+def to_the_cent(amount: float) -> Micros:
+    """An average, which need not be exact, as people write it."""
+    return Micros(round(amount / _MICROS_OF_CENT) * _MICROS_OF_CENT)
 
 
 def render_usd(amount: Micros) -> str:
