@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from monitor.cli.canary import canary
 from monitor.cli.check import check
 from monitor.cli.demo import demo
 from monitor.cli.generate import generate
@@ -24,6 +25,7 @@ app = typer.Typer(
 for command in (serve, demo, generate, report, check, token, version):
     app.command()(command)
 app.command("simulate-provider")(simulate_provider)
+app.add_typer(canary, name="canary")
 
 
 def run_command() -> None:
