@@ -16,6 +16,7 @@ from yarl import URL
 import monitor
 from monitor.delivery.model import AssetResult, Kind
 from monitor.providers.error_table import shorten
+from monitor.providers.lookups import PatientResolver
 from monitor.providers.media_types import ENOUGH_BYTES, media_type_of, misfit
 from monitor.providers.public_addresses import AddressRefusedError, open_public_socket
 
@@ -58,7 +59,7 @@ class AssetChecker:
                 limit=0,  # who waits for a turn here would seem to wait for the asset
                 force_close=True,
                 use_dns_cache=False,
-                resolver=resolver,
+                resolver=resolver or PatientResolver(),
                 socket_factory=None if allow_private_addresses else open_public_socket,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),

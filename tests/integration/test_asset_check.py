@@ -3,9 +3,11 @@
 import asyncio
 import gzip
 import socket
+import threading
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from monitor.delivery.model import AssetResult, Kind
 from monitor.providers import public_addresses
 from monitor.providers.asset_check import MAX_REDIRECTS, AssetCheck, AssetChecker, open_asset_checker
+from monitor.providers.lookups import LOOKUP_THREAD, MAX_LOOKUPS
 from monitor.providers.media_types import ENOUGH_BYTES
 from tests.peers import Answer, closed_port, never, serve, serve_bytes
 
@@ -402,3 +405,49 @@ async def test_any_bytes_have_a_verdict(reply: bytes) -> None:
 async def test_any_text_has_a_verdict(url: str) -> None:
     seen = await check_named(Names(), url)
     assert seen.result is AssetResult.UNREACHABLE
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Names under `hangs.example` are looked up when this is set, and lead here."""
+    goes_on, look_up = threading.Event(), socket.getaddrinfo
+
+    def wait_and_look_up(host: str, *asked: Any, **more: Any) -> Any:
+        if not host.endswith("hangs.example"):
+            return look_up(host, *asked, **more)
+        goes_on.wait()
+        return look_up("127.0.0.1", *asked, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", wait_and_look_up)
+    yield goes_on
+    goes_on.set()
+
+
+async def test_names_that_hang_hold_up_no_other_lookup(hanging: threading.Event) -> None:
+    async with (
+        serve(serving(PNG)) as peer,
+        open_asset_checker(allow_private_addresses=True, timeout_s=60) as checker,
+    ):
+        urls = [peer.url.replace("127.0.0.1", f"{number}.hangs.example") for number in range(2 * MAX_LOOKUPS)]
+        hung = asyncio.gather(*(checker.check(url, Kind.IMAGE) for url in urls))
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(20):
+            assert await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+        assert not hung.done()
+        hanging.set()
+        assert {seen.result for seen in await hung} == {AssetResult.OK}
+
+
+async def test_a_lookup_that_hangs_keeps_its_turn_until_it_is_over_and_no_longer(hanging: threading.Event) -> None:
+    async with (
+        serve(serving(PNG)) as peer,
+        open_asset_checker(allow_private_addresses=True, timeout_s=0.2) as checker,
+    ):
+        url = peer.url.replace("127.0.0.1", "cdn.hangs.example")
+        hung = await asyncio.gather(*(checker.check(url, Kind.IMAGE) for _ in range(2 * MAX_LOOKUPS)))
+        assert {seen.detail for seen in hung} == {"no whole answer within 0.2 s"}
+        assert sum(thread.name == LOOKUP_THREAD for thread in threading.enumerate()) == MAX_LOOKUPS
+        hanging.set()
+        async with asyncio.timeout(20):
+            while (await checker.check(url, Kind.IMAGE)).result is not AssetResult.OK:
+                pass
