@@ -1,12 +1,16 @@
-"""Which event loop a test runs on, and that no test leaves anything running."""
+"""Which event loop a test runs on, that no test leaves anything running, and that none is measured by the clock."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 from monitor.testing.virtual_time import VirtualTimeLoop
+
+settings.register_profile("whatever-the-load", deadline=None)
+settings.load_profile("whatever-the-load")
 
 
 def pytest_asyncio_loop_factories(

@@ -384,7 +384,7 @@ pieces = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(pieces | st.binary(max_size=8), max_size=14).map(b"".join))
 @example(b"HTTP/1.1 302 Found\r\nLocation: http://\xff\xfe/\r\n\r\n")
 @example(b"HTTP/1.1 200 OK\r\nContent-Encoding: \xff\r\nContent-Type: \xff\xfe\r\n\r\na")
@@ -395,7 +395,7 @@ async def test_any_bytes_have_a_verdict(reply: bytes) -> None:
     assert seen.content_type.isprintable()
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=40) | st.from_regex(r"https?://[^/]{0,20}/.{0,20}", fullmatch=True))
 @example("http://\ud800/")
 @example("http://h/\r\nHost: other")

@@ -183,7 +183,7 @@ class _Story:
 _STORIES = st.builds(_Story, _POLICIES, _PROVIDERS, _STOPS, st.booleans())
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(story=_STORIES)
 def test_every_beginning_has_one_end_and_nothing_stays_open(story: _Story) -> None:
     story.play()
@@ -202,7 +202,7 @@ def test_every_beginning_has_one_end_and_nothing_stays_open(story: _Story) -> No
     assert len(story.of(PollingStarted)) == (1 if any(begun) else 0)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(story=_STORIES)
 def test_there_is_one_verdict_in_the_window_by_who_was_first(story: _Story) -> None:
     story.play()

@@ -244,7 +244,7 @@ class _World:
         return asking or self.hanging > 0 or self.open_streams > 0
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     policy=_POLICIES,
     data=st.data(),
@@ -274,7 +274,7 @@ def _channel_of(instruction: Instruction) -> Channel:
     return Channel.POLLING if isinstance(instruction, Poll) else Channel.SSE
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(policy=_POLICIES, data=st.data(), resumed=st.sampled_from([None, None, 1.0, 3.5]))
 def test_a_race_that_lingers_measures_both_channels_and_keeps_its_verdict(
     policy: Policy, data: st.DataObject, resumed: float | None
@@ -304,7 +304,7 @@ def test_a_race_that_lingers_measures_both_channels_and_keeps_its_verdict(
         assert measurement is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(policy=_POLICIES, data=st.data(), later_s=st.sampled_from([0.0, 1.0, 100.0]))
 def test_what_is_told_after_the_verdict_changes_nothing(policy: Policy, data: st.DataObject, later_s: float) -> None:
     world = _World(policy, data, 0.0, None)

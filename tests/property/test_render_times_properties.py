@@ -178,7 +178,7 @@ def polled(random_: random.Random, n: int, jitter_s: float, told_exactly: float)
     return seen
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seeds, st.sampled_from([0.0, 0.01, 0.5, 10.0]), st.sampled_from([0.0, 0.01, 0.5]))
 def test_true_quantiles_lie_within_the_bounds(seed: int, jitter_s: float, told_exactly: float) -> None:
     """Bounds are widened by what chance does to so many jobs (Dvoretzky, Kiefer, Wolfowitz, Massart)."""
@@ -192,7 +192,7 @@ def test_true_quantiles_lie_within_the_bounds(seed: int, jitter_s: float, told_e
         assert low[0] <= true_s <= high[1]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seeds, st.sampled_from([0.0, 0.5]))
 def test_the_likeliest_median_is_near_when_looks_are_spread_out(seed: int, told_exactly: float) -> None:
     """Polls that begin anywhere in the first 10 s leave no time unobserved: then the estimate is consistent.

@@ -550,7 +550,7 @@ _VALUES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(values=_VALUES)
 def test_what_is_read_from_a_file_is_what_was_written(values: dict[str, Any]) -> None:
     with TemporaryDirectory() as folder:
