@@ -16,7 +16,7 @@ from alerts.rule import Alerting, Group, Timing
 from alerts.words import CANARIES_BOARD, CANARY, DURATION, NUMBER, PROVIDER
 from monitor.delivery.model import Outcome
 from monitor.telemetry import catalog
-from monitor.telemetry.catalog import Label, Metric, Skip
+from monitor.telemetry.catalog import FOR_MONEY, Label, Metric, Skip
 
 _LOOKS_BACK = 4
 """Intervals: jitter may push one of the three runs that count out of a window of three."""
@@ -132,7 +132,7 @@ def _silent(pace: _Pace) -> Alerting:
     """Pauses and limits are meant, and told elsewhere; after a pause there is a whole window to begin again."""
     ran = f"({increase(series(catalog.CANARY_RUNS), pace.over, _EACH)} > 0)"
     paused = f"(max by {_by()} (max_over_time({series(catalog.CANARY_PAUSED)}[{pace.over}])) > 0)"
-    thinned = f"({increase(series(catalog.CANARY_SKIPPED, reason=Skip), pace.over, _EACH)} > 0)"
+    thinned = f"({increase(series(catalog.CANARY_SKIPPED, reason=FOR_MONEY), pace.over, _EACH)} > 0)"
     return Alerting(
         Alert.CANARY_SILENT,
         Severity.TICKET,

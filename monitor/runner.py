@@ -87,20 +87,20 @@ class Runner:
         provider: str,
         request: GenerationRequest,
         *,
-        origin: Origin = Origin.API,
+        canary: str | None = None,
         idempotency: Idempotency | None = None,
         trace: TraceContext | None = None,
     ) -> tuple[Record, bool]:
-        """Take a generation on; it runs from here. `trace` is its caller's. Returns its record and whether it is new.
+        """Take a generation on; it runs from here. Returns its record and whether it is new.
 
-        It is not new when the idempotency key was used before. Raises Overloaded, ShuttingDown, IdempotencyConflict,
-        StoreUnavailable.
+        `canary` names the one whose run it is, `trace` is its caller's. It is not new when the idempotency key was used
+        before. Raises Overloaded, ShuttingDown, IdempotencyConflict, StoreUnavailable.
         """
         if self.is_stopping:
             raise ShuttingDown(_STOPPING)
         if len(self._flights) >= self._max_in_flight:
             raise Overloaded(self._max_in_flight, RETRY_AFTER_S)
-        flight = self._new_flight(provider, request, origin, idempotency, trace)
+        flight = self._new_flight(provider, request, canary, idempotency, trace)
         self._flights[flight.record.id] = flight
         launch = asyncio.get_running_loop().create_task(self._launch(flight, request))
         self._writes.add(launch)
@@ -237,14 +237,14 @@ class Runner:
         self,
         provider: str,
         request: GenerationRequest,
-        origin: Origin,
+        canary: str | None,
         idempotency: Idempotency | None,
         trace: TraceContext | None,
     ) -> Flight:
         now = self._clock.now()
         record = Record(
             id=new_generation_id(int(now.timestamp() * 1000)),
-            origin=origin,
+            origin=Origin.API if canary is None else Origin.CANARY,
             provider=provider,
             model=request.model,
             kind=request.kind,
@@ -253,6 +253,7 @@ class Runner:
             trace=trace or new_trace(),
             instance=self._instance,
             created_at=now,
+            canary=canary,
             idempotency=idempotency,
         )
         return Flight(record, asyncio.get_running_loop().time(), self._observer)

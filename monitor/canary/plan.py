@@ -14,12 +14,14 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from monitor.canary.money import NOTHING, Micros, micros
-from monitor.delivery.model import Flow, Kind
+from monitor.delivery.model import Flow, GenerationRequest, Kind
 from monitor.settings import CanariesSettings, CanarySettings, ProviderSettings, Settings, provider_of
 from monitor.timetable import Period, Timetable
 
 _INSTANT: Final = timedelta(microseconds=1)
 _FAR: Final = timedelta(days=3_000)
+_LONGEST_GAP: Final = timedelta(days=32)
+"""As far as is looked back for the last tick; what runs more seldom is taken to run as its timetable's shortest gap."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -59,6 +61,11 @@ class Canary:
         """What one run is counted with."""
         return NOTHING if self.price is None else self.price
 
+    @property
+    def request(self) -> GenerationRequest:
+        """What is asked of the provider."""
+        return GenerationRequest(self.prompt, self.model, self.kind, self.flow)
+
     def tick_after(self, moment: datetime) -> Tick | None:
         """The first tick that is due later than `moment`; None where none ever is, or it is run on demand only."""
         return next(self.ticks_after(moment), None)
@@ -87,6 +94,14 @@ class Canary:
         put_off = self.ticks_planned(Period(after - self.jitter, min(after + _INSTANT, tick.planned_at)))
         taken = sum(earlier.due_at <= after for earlier in put_off)
         return self.runs(Period(after - self.jitter, tick.planned_at)) - taken
+
+    def gap_around(self, moment: datetime) -> timedelta | None:
+        """From the last tick that was due to the next, by the timetable; None where none is due any more."""
+        following = self.tick_after(moment)
+        if following is None:
+            return None
+        last = self.latest_tick(moment - _LONGEST_GAP, moment)
+        return self.timetable.shortest_gap if last is None else following.planned_at - last.planned_at
 
     def ticks_planned(self, period: Period) -> Iterator[Tick]:
         """Those that the timetable has in `period`, with their jitter."""

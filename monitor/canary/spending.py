@@ -12,7 +12,7 @@ lasts to the end of the period exactly.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -21,6 +21,7 @@ from typing import Final
 
 from monitor.canary.money import NOTHING, Micros, render_usd
 from monitor.canary.plan import Canary, Limits, Plan, Tick
+from monitor.store.ledger import AccountKey
 from monitor.timetable import Period, day_around, month_around
 
 _INSTANT: Final = timedelta(microseconds=1)
@@ -64,9 +65,22 @@ class Account:
     period: Period
     limit: Micros | None
 
+    @property
+    def key(self) -> AccountKey:
+        """Where the store counts it: whatever the limit is."""
+        return AccountKey(self.holder, self.name, self.span, self.period.start)
+
+    @property
+    def title(self) -> str:
+        """What its limit is called in metrics and on pages."""
+        return f"{self._owner}, {self.span}"
+
     def __str__(self) -> str:
-        of = f" of {self.holder} {self.name}" if self.name else " of all canaries"
-        return f"the limit a {self.span}{of}"
+        return f"the limit a {self.span} of {self._owner}"
+
+    @property
+    def _owner(self) -> str:
+        return f"{self.holder} {self.name}" if self.name else "all canaries"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +103,33 @@ class Decision:
 
 
 _FREE: Final = Decision(Choice.ALLOW)
+_Holding = tuple[Holder, str, Limits]
 
 
 def accounts(plan: Plan, canary: Canary, moment: datetime) -> tuple[Account, ...]:
     """The six that a run of `canary` at `moment` is counted in, also those without a limit."""
-    holders = (
+    return tuple(_accounts(plan, _holders(plan, canary), moment))
+
+
+def all_accounts(plan: Plan, moment: datetime) -> tuple[Account, ...]:
+    """Those of all canaries at `moment`, each once."""
+    holders = dict.fromkeys(holder for canary in plan.canaries for holder in _holders(plan, canary))
+    return tuple(_accounts(plan, holders, moment))
+
+
+def _holders(plan: Plan, canary: Canary) -> tuple[_Holding, ...]:
+    return (
         (Holder.CANARY, canary.name, canary.limits),
         (Holder.PROVIDER, canary.provider, plan.provider_limits.get(canary.provider, Limits())),
         (Holder.TOTAL, "", plan.limits),
     )
+
+
+def _accounts(plan: Plan, holders: Iterable[_Holding], moment: datetime) -> Iterator[Account]:
     day, month = day_around(moment, plan.zone), month_around(moment, plan.zone)
-    return tuple(
-        account
-        for holder, name, limits in holders
-        for account in (
-            Account(holder, name, Span.DAY, day, limits.a_day),
-            Account(holder, name, Span.MONTH, month, limits.a_month),
-        )
-    )
+    for holder, name, limits in holders:
+        yield Account(holder, name, Span.DAY, day, limits.a_day)
+        yield Account(holder, name, Span.MONTH, month, limits.a_month)
 
 
 def decide_tick(plan: Plan, canary: Canary, tick: Tick, now: datetime, spent: Mapping[Account, Micros]) -> Decision:

@@ -8,6 +8,9 @@ from monitor.canary.plan import Canary, Tick
 
 _LARGEST_CORRECTION: Final = timedelta(hours=1)
 """A clock set back by more was wrong before, and its ticks that were taken do not stand for those that come."""
+_RESTART: Final = timedelta(minutes=5)
+"""What was due while a service restarted is made up for, if it took no longer."""
+_INSTANT: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +49,15 @@ class Turns:
         """When `take` next has something to say; None: never."""
         tick = self.canary.tick_after(self.heard_until)
         return None if tick is None else tick.due_at
+
+
+def take_up(canary: Canary, before: Turns | None, now: datetime) -> Turns:
+    """The turns from `now` on: as they were, where the canary is as it was `before`.
+
+    Of a canary that was not there before, a tick that was due some minutes ago is made up for, as the service may only
+    have been restarted; where another service ran it, or this one before, its claim is in the store.
+    """
+    if before is not None:
+        return before if before.canary == canary else Turns(canary, now)
+    tick = canary.latest_tick(now - _RESTART, now)
+    return Turns(canary, now if tick is None else tick.due_at - _INSTANT)

@@ -22,6 +22,11 @@ MAX_WAIT_S: Final = 30.0
 """A provider that wants us to wait longer than this has refused."""
 
 
+def longest_submission_s(create_timeout_s: float) -> float:
+    """After what time there is a handle or a refusal, where one create call may take `create_timeout_s`."""
+    return max(MAX_TRIES.values()) * (create_timeout_s + MAX_WAIT_S)
+
+
 async def submit(provider: Provider, request: GenerationRequest, trace: TraceContext, emit: Emit) -> Handle:
     """The handle of the job. Raises GenerationRejected; its reason is `create_unknown` when there may be a job."""
     tries = 1

@@ -2,7 +2,7 @@
 
 from monitor.settings.addresses import BaseUrl
 from monitor.settings.canaries import CanariesSettings, CanarySettings
-from monitor.settings.canary_checks import provider_of
+from monitor.settings.canary_checks import check_canaries, provider_of
 from monitor.settings.loading import CONFIG_VARIABLE, DEFAULT_FILE, load_settings
 from monitor.settings.model import (
     LoggingSettings,
@@ -38,6 +38,7 @@ __all__ = [
     "StoreSettings",
     "TokenSettings",
     "TracingSettings",
+    "check_canaries",
     "check_name",
     "hash_token",
     "load_settings",

@@ -51,12 +51,24 @@ class Phase(StrEnum):
 
 
 class Skip(StrEnum):
-    """Why a canary that was due did not run, as far as money goes."""
+    """Why a canary that was due did not run."""
 
     THINNED = "thinned"
     """Left out so that the money lasts to the end of its day or month."""
     LIMIT = "limit"
     """What is left of a limit does not pay for one more."""
+    PAUSED = "paused"
+    OVERLAP = "overlap"
+    """Its last run is still in flight."""
+    MISSED = "missed"
+    """Nobody was there when it was due: the service stood still, or the clock was moved. The next one ran."""
+    BUSY = "busy"
+    """The service took on no more, or was stopping."""
+    STORE = "store"
+    """The store did not answer."""
+
+
+FOR_MONEY: Final = (Skip.THINNED, Skip.LIMIT)
 
 
 class SpanResult(StrEnum):
@@ -251,6 +263,12 @@ CANARY_INTERVAL: Final = Metric(
 CANARY_LIMIT_USED: Final = Metric(
     "generation_canary_limit_used_ratio", Type.GAUGE, (Label.LIMIT,), "share of a spending limit that is spent"
 )
+RELOADED: Final = Metric(
+    "generation_monitor_last_reload_successful",
+    Type.GAUGE,
+    (),
+    "1 while the canaries run as the settings say that were read last, 0 while a plan that is not valid was refused",
+)
 OF_CANARIES: Final = (
     CANARY_RUNS,
     CANARY_SKIPPED,
@@ -329,5 +347,6 @@ ALL: Final = (
     TRACE_SPANS,
     CLOCK,
     LOOP_LAG,
+    RELOADED,
     *OF_CANARIES,
 )

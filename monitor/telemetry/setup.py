@@ -11,9 +11,11 @@ import structlog
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 import monitor
+from monitor.delivery.clock import Clock
 from monitor.delivery.ports import Observer
 from monitor.settings import Settings
 from monitor.telemetry import catalog
+from monitor.telemetry.canary_series import SAMPLES_EACH, CanarySeries
 from monitor.telemetry.catalog import SpanResult
 from monitor.telemetry.exemplars import Exemplars
 from monitor.telemetry.fanout import Fanout, observer_name
@@ -28,7 +30,7 @@ LAG_INTERVAL_S: Final = 0.5
 REVISION_VARIABLE: Final = "MONITOR_REVISION"
 """The commit that was built; whoever builds an image sets it."""
 OWN_SAMPLES: Final = 150
-"""What a scrape has beside the generations: of this process, the store, traces, canaries."""
+"""What a scrape has beside the generations and canaries: of this process, the store, traces."""
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -39,9 +41,12 @@ class Telemetry:
 
     registry: CollectorRegistry
     observer: Observer
+    canaries: CanarySeries
     traces: TraceSink
     note_store: Callable[[int, int], None]
     """Told how many writes wait for the store, and how many commits failed in all."""
+    note_reload: Callable[[bool], None]
+    """Told of each try to take changed settings whether it went well."""
     note_refusal: Callable[[], None]
     """Told of each call that was refused because a limit was reached."""
     observe_lag: Callable[[float], None]
@@ -64,6 +69,7 @@ def build_telemetry(
     registry: CollectorRegistry | None = None,
     more: Sequence[Observer] = (),
     url_template: UrlTemplate | None = None,
+    clock: Clock | None = None,
 ) -> Telemetry:
     """All observers, `more` behind our own; on a registry of their own unless one is given.
 
@@ -77,11 +83,11 @@ def build_telemetry(
     _say_what_runs(registry)
     build_metric(catalog.CLOCK, registry).set_function(lambda: datetime.now(UTC).timestamp())
     build_metric(catalog.IN_FLIGHT_LIMIT, registry).set(settings.server.max_in_flight)
-    for metric in catalog.OF_CANARIES:
-        build_metric(metric, registry)
-    _warn_of_samples(full_spread(settings.providers) + OWN_SAMPLES)
+    _warn_of_samples(full_spread(settings.providers) + OWN_SAMPLES + len(settings.canary) * SAMPLES_EACH)
+    canaries = CanarySeries(registry, clock or Clock())
     observers: list[Observer] = [
         MetricsObserver(registry, settings.providers, Exemplars(settings.tracing)),
+        canaries,
         LogObserver(),
         *more,
     ]
@@ -91,8 +97,10 @@ def build_telemetry(
     return Telemetry(
         registry=registry,
         observer=Fanout(observers, lambda name: failures.labels(name).inc()),
+        canaries=canaries,
         traces=_build_traces(settings, registry, HttpCalls(settings.providers, url_template)),
         note_store=_build_store_notes(registry),
+        note_reload=_build_reload_note(registry),
         note_refusal=build_metric(catalog.REFUSALS, registry).inc,
         observe_lag=build_metric(catalog.LOOP_LAG, registry).observe,
     )
@@ -115,6 +123,13 @@ def _build_traces(settings: Settings, registry: CollectorRegistry, http: HttpCal
     for result in SpanResult:
         spans.labels(result)
     return build_trace_sink(settings.tracing, lambda result, number: spans.labels(result).inc(number), http)
+
+
+def _build_reload_note(registry: CollectorRegistry) -> Callable[[bool], None]:
+    reloaded = build_metric(catalog.RELOADED, registry)
+    reloaded.set(1)  # the settings that it started with
+    note: Callable[[bool], None] = reloaded.set
+    return note
 
 
 def _build_store_notes(registry: CollectorRegistry) -> Callable[[int, int], None]:

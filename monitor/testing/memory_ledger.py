@@ -1,8 +1,9 @@
 """What canaries must not forget, in memory: the twin of the SQL ledger, for tests. It can fail on purpose."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 
 from monitor.delivery.errors import StoreUnavailable
 from monitor.delivery.model import Outcome
@@ -66,7 +67,7 @@ class MemoryCanaryLedger:
     async def last_runs(self, canaries: Sequence[str], limit: int) -> dict[str, list[CanaryRun]]:
         """See `CanaryLedger`."""
         self._answer()
-        return {canary: [_run_of(record) for record in self._newest(canary)[:limit]] for canary in canaries}
+        return {canary: [_run_of(run) for run in islice(self._newest(canary), limit)] for canary in canaries}
 
     async def last_delivered_at(self, canary: str) -> datetime | None:
         """See `CanaryLedger`."""
@@ -86,9 +87,9 @@ class MemoryCanaryLedger:
         if self._store.is_failing:
             raise StoreUnavailable("the store was told to fail")
 
-    def _newest(self, canary: str) -> list[Record]:
-        runs = (record for record in self._store.records.values() if record.canary == canary)
-        return sorted(runs, key=lambda record: record.id, reverse=True)
+    def _newest(self, canary: str) -> Iterator[Record]:
+        """They were added in the order of their ids."""
+        return (record for record in reversed(self._store.records.values()) if record.canary == canary)
 
 
 def _run_of(record: Record) -> CanaryRun:

@@ -2,7 +2,11 @@
 
 import asyncio
 import selectors
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Final
+
+from monitor.delivery.clock import Clock, to_millisecond
 
 _STUCK_AFTER_S: Final = 5.0
 
@@ -39,3 +43,40 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
         return self._jumping.now_s
+
+
+class VirtualClock(Clock):
+    """A wall clock that goes as the running loop does, from `began_at` on. Somebody may move it."""
+
+    def __init__(self, began_at: datetime) -> None:
+        self._began_at = began_at
+        self._began_at_s = asyncio.get_running_loop().time()
+
+    def now(self) -> datetime:
+        """See `Clock`."""
+        passed_s = asyncio.get_running_loop().time() - self._began_at_s
+        return to_millisecond(self._began_at + timedelta(seconds=passed_s))
+
+    def move(self, by: timedelta) -> None:
+        """Set it forward, or back."""
+        self._began_at += by
+
+
+class VirtualBell:
+    """A `Bell` that waits on the running loop, as long as `clock` says when it is set: like the real one."""
+
+    def __init__(self, clock: Clock, ring: Callable[[], None]) -> None:
+        self._clock = clock
+        self._ring = ring
+        self._timer: asyncio.TimerHandle | None = None
+
+    def ring_at(self, moment: datetime) -> None:
+        """See `Bell`."""
+        self.stop()
+        wait_s = max(0.0, (moment - self._clock.now()).total_seconds())
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._ring)
+
+    def stop(self) -> None:
+        """See `Bell`."""
+        if self._timer is not None:
+            self._timer.cancel()

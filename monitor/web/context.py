@@ -7,6 +7,8 @@ from typing import Final, Protocol
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from monitor.canary.keeper import CanaryKeeper
+from monitor.canary.reload import Reloader
 from monitor.delivery.clock import Clock
 from monitor.reports import ReportIntake
 from monitor.runner import Runner
@@ -31,6 +33,8 @@ class Context:
     runner: Runner
     streams: OpenStreams
     reports: ReportIntake
+    canaries: CanaryKeeper
+    reloader: Reloader
     store: RecordStore
     clock: Clock
     registry: CollectorRegistry

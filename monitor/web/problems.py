@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from monitor.canary.runs import RunRefused
 from monitor.delivery.errors import IdempotencyConflict, Overloaded, ShuttingDown, StoreUnavailable
 
 CONTENT_TYPE: Final = "application/problem+json"
@@ -51,7 +52,7 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
         return _from_http(error, request).to_response()
-    except (Overloaded, ShuttingDown, StoreUnavailable, IdempotencyConflict) as error:
+    except (Overloaded, ShuttingDown, StoreUnavailable, IdempotencyConflict, RunRefused) as error:
         return _from_domain(error).to_response()
     except ConnectionError:  # the caller went away; nobody reads this
         return Problem(HTTPStatus.BAD_REQUEST, "the connection broke").to_response()
@@ -76,13 +77,15 @@ def _from_http(error: web.HTTPException, request: web.Request) -> Problem:
     return Problem(status, detail, headers=headers)
 
 
-def _from_domain(error: Overloaded | ShuttingDown | StoreUnavailable | IdempotencyConflict) -> Problem:
+def _from_domain(error: Overloaded | ShuttingDown | StoreUnavailable | IdempotencyConflict | RunRefused) -> Problem:
     match error:
         case Overloaded():
             after = {"Retry-After": str(error.retry_after_s)}
             return Problem(HTTPStatus.TOO_MANY_REQUESTS, str(error), headers=after)
         case IdempotencyConflict():
             return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+        case RunRefused():
+            return Problem(HTTPStatus.CONFLICT, str(error), reason=error.skip)
         case ShuttingDown() | StoreUnavailable():
             after = {"Retry-After": str(STORE_RETRY_AFTER_S)}
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=after)

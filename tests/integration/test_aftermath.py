@@ -17,7 +17,6 @@ from monitor.delivery.model import (
     ErrorKind,
     Failed,
     Measurement,
-    Origin,
     Outcome,
     Pending,
     Stage,
@@ -157,7 +156,7 @@ async def test_outside_the_sample_nothing_goes_on() -> None:
 
 async def test_a_canary_is_always_measured_and_its_asset_checked() -> None:
     stand = Stand(max_measured=0)
-    record = await settled(stand, origin=Origin.CANARY)
+    record = await settled(stand, canary="fox")
     assert record.findings.measurement == Measurement(WON, MISSED)
     assert record.findings.asset_check is AssetResult.OK
 

@@ -18,7 +18,7 @@ PROVIDERS = [
     {"name": "two", "base_url": "http://127.0.0.1:9", "models": ["c"]},
 ]
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 def plan(*canaries: dict[str, Any], **values: Any) -> Plan:
