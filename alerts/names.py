@@ -73,5 +73,6 @@ class Alert(StrEnum):
     SCRAPE_FAILING = "ScrapeFailing"
     CLOCK_WRONG = "ClockWrong"
     OBJECTIVE_DISAGREES = "ObjectiveDisagrees"
+    RELOAD_REFUSED = "ReloadRefused"
 
     WATCHDOG = "Watchdog"

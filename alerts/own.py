@@ -23,6 +23,7 @@ def own_group(timing: Timing) -> Group:
             _scrape(),
             _clock(),
             _objective(timing),
+            _reload(),
             _watchdog(),
         ),
     )
@@ -113,6 +114,17 @@ def _objective(timing: Timing) -> Alerting:
         f"The service's settings say {{{{ $value }}}}, the rules were built for {ratio:g}. "
         "Set alerts/slo.toml or the provider's `objective` right, and rebuild the rules with `make alerts`.",
         hold="10m",
+    )
+
+
+def _reload() -> Alerting:
+    return _own(
+        Alert.RELOAD_REFUSED,
+        f"{series(catalog.RELOADED)} == 0",
+        f"{INSTANCE} did not take its changed settings",
+        f"The settings that {INSTANCE} was told to read again are not valid: the canaries of before go on. A restart "
+        "would fail. Its log, and `monitor check`, name each key that is wrong.",
+        hold="5m",
     )
 
 

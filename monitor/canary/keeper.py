@@ -11,7 +11,7 @@ import structlog
 from monitor.canary.bell import HangBell
 from monitor.canary.money import Micros
 from monitor.canary.plan import Canary, Plan
-from monitor.canary.runs import CanaryRuns, read_spent
+from monitor.canary.runs import CanaryRuns, LeftOut, read_spent
 from monitor.canary.spending import Account, Holder, accounts, all_accounts
 from monitor.canary.turns import Turns, take_up
 from monitor.delivery.clock import Clock
@@ -32,12 +32,16 @@ _logger = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CanaryView:
-    """One canary as people see it. `spent` has its own accounts, of this day and this month."""
+    """One canary as people see it. `spent` has its own accounts, of this day and this month.
+
+    `left_out` is the last tick that was left out here, where no run came after it.
+    """
 
     canary: Canary
     next_at: datetime | None
     pause: Pause | None
     runs: Sequence[CanaryRun]
+    left_out: LeftOut | None
     spent: Mapping[Account, Micros]
 
 
@@ -136,10 +140,15 @@ class CanaryKeeper:
                 next_at=self._wakes.get(canary.name),
                 pause=pauses.get(canary.name),
                 runs=runs[canary.name],
+                left_out=self._left_out_since(runs[canary.name], canary.name),
                 spent={at: spent[at] for at in accounts(self.plan, canary, now) if at.holder is Holder.CANARY},
             )
             for canary in self.plan.canaries
         ]
+
+    def _left_out_since(self, runs: Sequence[CanaryRun], canary: str) -> LeftOut | None:
+        left_out = self._runs.left_out.get(canary)
+        return None if left_out is None or (runs and runs[0].created_at > left_out.at) else left_out
 
     async def stop(self, grace_s: float) -> None:
         """Ring no more. Runs that are just beginning have `grace_s` to be taken on, or to give their money back."""

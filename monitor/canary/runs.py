@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -35,6 +36,15 @@ class RunRefused(MonitorError):
         self.detail = detail
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A tick that this service left out."""
+
+    at: datetime
+    skip: Skip
+    detail: str
+
+
 class Launcher(Protocol):
     """Takes generations on; the runner is one. Raises Overloaded, ShuttingDown, StoreUnavailable."""
 
@@ -53,6 +63,8 @@ class CanaryRuns:
         self._series = series
         self._longest_run = longest_run
         self._begun: set[str] = set()
+        self.left_out: dict[str, LeftOut] = {}
+        """By canary, the last one since this service began."""
 
     async def on_tick(self, plan: Plan, canary: Canary, turn: Turn) -> None:
         """Make the run that is due, if no other service has claimed it. What stands in the way is counted and told."""
@@ -128,6 +140,7 @@ class CanaryRuns:
 
     def _leave_out(self, canary: Canary, skip: Skip, detail: str) -> None:
         self._series.skipped(canary.provider, canary.name, skip)
+        self.left_out[canary.name] = LeftOut(self._clock.now(), skip, detail)
         say = _logger.warning if skip in _LOUD else _logger.info
         say("a canary that was due does not run", canary=canary.name, reason=skip.value, detail=detail)
 

@@ -124,6 +124,7 @@ def render_generation(record: Record) -> dict[str, Any]:
     return {
         "id": record.id,
         "origin": record.origin,
+        "canary": record.canary,
         "provider": record.provider,
         "model": record.model,
         "kind": record.kind,

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from monitor.canary.keeper import CanaryView
 from monitor.canary.money import Micros, dollars
+from monitor.canary.runs import LeftOut
 from monitor.canary.spending import Account
 from monitor.store.ledger import CanaryRun, Pause
 from monitor.web.bodies import invalid, parse_json, read_body, render_instant
@@ -71,6 +72,7 @@ def render_canary(view: CanaryView) -> dict[str, Any]:
         "next_at": render_instant(view.next_at),
         "pause": None if view.pause is None else render_pause(view.pause),
         "spending": _render_spending(view.spent),
+        "last_skip": None if view.left_out is None else _render_skip(view.left_out),
         "runs": [_render_run(run) for run in view.runs],
     }
 
@@ -92,6 +94,10 @@ def _render_spending(spent: Mapping[Account, Micros]) -> dict[str, Any]:
         }
         for account, micros in spent.items()
     }
+
+
+def _render_skip(left_out: LeftOut) -> dict[str, Any]:
+    return {"at": render_instant(left_out.at), "reason": left_out.skip, "detail": left_out.detail}
 
 
 def _render_run(run: CanaryRun) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import monitor
 from monitor.delivery.model import AssetResult, Channel, ChannelResult, Flow, Kind, Origin, Outcome, Reason, State
 from monitor.reports import Receipt
 from monitor.web.bodies import GenerationBody, ListQuery
+from monitor.web.canary_bodies import PauseBody
 from monitor.web.report_bodies import MAX_REPORTS, ReportBody
 
 _ID: Final = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
@@ -28,12 +29,14 @@ def build_openapi() -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "security": [{"token": []}, {}],
-        "paths": _generation_paths() | _report_paths() | _reading_paths() | _operations_paths(),
+        "paths": _generation_paths() | _canary_paths() | _report_paths() | _reading_paths() | _operations_paths(),
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {
                 "GenerationBody": _schema(GenerationBody),
                 "Generation": _generation(),
+                "Canary": _canary(),
+                "PauseBody": _schema(PauseBody),
                 "ReportBody": _schema(ReportBody),
                 "ReportsBody": _reports_body(),
                 "Receipts": _receipts(),
@@ -97,6 +100,54 @@ def _cancel(generation: dict[str, Any]) -> dict[str, Any]:
     return asked
 
 
+def _canary_paths() -> dict[str, Any]:
+    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+    listed = {"type": "object", "properties": {"items": {"type": "array", "items": _ref("Canary")}}}
+    page = {"description": "all of the plan", "content": {"application/json": {"schema": listed}}}
+    paused = _object("its name, and its pause or null")
+    pause = _operation("pauseCanary", "No run by itself until the pause ends; scope `admin`", paused, 400, 401, 403)
+    resume = _operation("resumeCanary", "End its pause; scope `admin`", paused, 401, 403, 404, 503)
+    run = {
+        "operationId": "runCanary",
+        "summary": "One run now; scope `admin`",
+        "description": "It counts in the spending limits. 409: it runs already, or a limit is reached.",
+        "responses": {"202": _json("its generation", "Generation")} | _problems(401, 403, 404, 409, 429, 503),
+    }
+    return {
+        "/v1/canaries": {"get": _operation("listCanaries", "All canaries, with their last runs", page, 401, 403, 503)},
+        "/v1/canaries/{name}/run": {"parameters": [name], "post": run},
+        "/v1/canaries/{name}/pause": {
+            "parameters": [name],
+            "post": {
+                **pause,
+                "requestBody": {"required": True, "content": _content("PauseBody")},
+                "responses": pause["responses"] | _problems(404, 413, 422, 503),
+            },
+        },
+        "/v1/canaries/{name}/resume": {"parameters": [name], "post": resume},
+    }
+
+
+def _canary() -> dict[str, Any]:
+    text, optional, money = {"type": "string"}, {"type": ["string", "null"]}, {"type": ["number", "null"]}
+    instant = {"type": "string", "format": "date-time"}
+    spent = {"type": "object", "properties": {"spent_usd": {"type": "number"}, "limit_usd": money}}
+    run = {
+        "generation": text, "created_at": instant, "outcome": _one_of(Outcome, None), "reason": _one_of(Reason, None),
+        "channel": _one_of(Channel, None), "duration_seconds": {"type": ["number", "null"]},
+    }  # fmt: skip
+    pause = {"reason": text, "since": instant, "until": instant}
+    properties = {
+        "name": text, "provider": text, "model": text, "kind": _one_of(Kind), "flow": _one_of(Flow), "prompt": text,
+        "timetable": text, "enabled": {"type": "boolean"}, "price_usd": money, "next_at": _INSTANT,
+        "pause": {"type": ["object", "null"], "properties": pause},
+        "spending": {"type": "object", "properties": {"day": spent, "month": spent}},
+        "runs": {"type": "array", "items": {"type": "object", "properties": run}},
+        "last_skip": {"type": ["object", "null"], "properties": {"at": instant, "reason": text, "detail": optional}},
+    }  # fmt: skip
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
 def _report_paths() -> dict[str, Any]:
     body = _content("ReportsBody")["application/json"]
     post = {
@@ -145,6 +196,7 @@ def _operations_paths() -> dict[str, Any]:
         "/metrics": {"get": _operation("scrape", "Prometheus or OpenMetrics text", _text("text/plain"), 401, 403)},
         "/-/healthy": {"get": _operation("isHealthy", "Liveness", _text("text/plain"))},
         "/-/ready": {"get": _operation("isReady", "Readiness", _text("text/plain"), 503)},
+        "/-/reload": {"post": _operation("reload", "Take a changed plan; scope `admin`", _object("changes"), 401, 422)},
         "/openapi.json": {"get": _operation("readOpenapi", "This document", _object("OpenAPI 3.1"))},
         "/": {"get": _operation("showStatus", "The status page", _text("text/html"), 401, 403, 503)},
         "/generations/{id}": {
@@ -166,8 +218,12 @@ def _problems(*statuses: int) -> dict[str, Any]:
     return {str(status): answer for status in statuses}
 
 
+def _ref(schema: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{schema}"}
+
+
 def _content(schema: str) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"application/json": {"schema": _ref(schema)}}
 
 
 def _json(description: str, schema: str) -> dict[str, Any]:
@@ -222,8 +278,8 @@ def _generation() -> dict[str, Any]:
     measured = {"sse": _one_of(ChannelResult), "polling": _one_of(ChannelResult), "lag_seconds": seconds}
     late = {"seconds": {"type": "number"}, "asset": {"type": ["object", "null"], "properties": asset}}
     properties = {
-        "id": text, "origin": _one_of(Origin), "provider": text, "model": text, "kind": _one_of(Kind),
-        "flow": _one_of(Flow), "policy": text, "state": _one_of(State), "outcome": _one_of(Outcome, None),
+        "id": text, "origin": _one_of(Origin), "canary": optional, "provider": text, "model": text,
+        "kind": _one_of(Kind), "flow": _one_of(Flow), "policy": text, "state": _one_of(State), "outcome": _one_of(Outcome, None),
         "reason": _one_of(Reason, None), "detail": optional, "channel": _one_of(Channel, None),
         "attempts": {"type": "integer"},
         "asset": {"type": ["object", "null"], "properties": asset, "required": list(asset)},

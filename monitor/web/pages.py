@@ -11,6 +11,7 @@ import jinja2
 from aiohttp import web
 
 import monitor
+from monitor.canary.money import render_usd
 from monitor.delivery.model import Channel, Outcome
 from monitor.settings import Scope
 from monitor.store.port import Record, RecordFilter, TimelineEntry
@@ -18,7 +19,7 @@ from monitor.web.bodies import render_instant
 from monitor.web.context import CONTEXT
 from monitor.web.problems import Problem
 from monitor.web.summary import DEFAULT_WINDOW, summarize
-from monitor.web.wording import percentage, seconds, span
+from monitor.web.wording import ago, ahead, percentage, seconds, span
 
 LATEST: Final = 20
 _SECURITY: Final = {
@@ -62,7 +63,15 @@ async def show_status(request: web.Request) -> web.Response:
     records = await context.store.page(RecordFilter(), before_id=None, limit=LATEST)
     now = context.clock.now()
     rows = [_row(context.runner.current(record), now) for record in records]
-    return _page("status.html", summary=summary, rows=rows, now=render_instant(now), settings=context.settings)
+    return _page(
+        "status.html",
+        summary=summary,
+        rows=rows,
+        canaries=await context.canaries.view(),
+        at=now,
+        now=render_instant(now),
+        settings=context.settings,
+    )
 
 
 @routes.get("/generations/{id}")
@@ -168,5 +177,7 @@ _SCRIPT: Final = (_PACKAGE / "static" / "renew.js").read_text("utf-8")
 _TEMPLATES: Final = jinja2.Environment(
     loader=jinja2.PackageLoader("monitor.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True
 )
-_TEMPLATES.filters.update(percentage=percentage, seconds=seconds, instant=render_instant, span=span)
+_TEMPLATES.filters.update(
+    percentage=percentage, seconds=seconds, instant=render_instant, span=span, ago=ago, ahead=ahead, usd=render_usd
+)
 _TEMPLATES.globals.update(Outcome=Outcome, Channel=Channel)
