@@ -1,6 +1,6 @@
 """Starts the service and the simulated provider on loopback, in the test's own loop."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,9 +69,12 @@ def service_settings(folder: Path, provider_url: str, **changes: Any) -> Setting
 
 
 @asynccontextmanager
-async def serve_app(settings: Settings, registry: CollectorRegistry | None = None) -> AsyncIterator[str]:
+async def serve_app(
+    settings: Settings, registry: CollectorRegistry | None = None, read_again: Callable[[], Settings] | None = None
+) -> AsyncIterator[str]:
     """The service on a free port; its URL."""
-    async with listening(build_app(settings, registry=registry), "127.0.0.1", 0, shutdown_s=1.0) as url:
+    app = build_app(settings, registry=registry, read_again=read_again)
+    async with listening(app, "127.0.0.1", 0, shutdown_s=1.0) as url:
         yield url
 
 

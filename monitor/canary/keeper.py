@@ -128,12 +128,12 @@ class CanaryKeeper:
 
     async def view(self) -> list[CanaryView]:
         """All of the plan, in its order. Raises StoreUnavailable."""
-        now, names = self._clock.now(), [canary.name for canary in self.plan.canaries]
-        if not names:
+        now, plan = self._clock.now(), self.plan  # a reload may change it meanwhile
+        if not plan.canaries:
             return []
         pauses = await self._pauses(now)
-        runs = await self._ledger.last_runs(names, LAST_RUNS)
-        spent = await read_spent(self._ledger, all_accounts(self.plan, now))
+        runs = await self._ledger.last_runs([canary.name for canary in plan.canaries], LAST_RUNS)
+        spent = await read_spent(self._ledger, all_accounts(plan, now))
         return [
             CanaryView(
                 canary=canary,
@@ -141,9 +141,9 @@ class CanaryKeeper:
                 pause=pauses.get(canary.name),
                 runs=runs[canary.name],
                 left_out=self._left_out_since(runs[canary.name], canary.name),
-                spent={at: spent[at] for at in accounts(self.plan, canary, now) if at.holder is Holder.CANARY},
+                spent={at: spent[at] for at in accounts(plan, canary, now) if at.holder is Holder.CANARY},
             )
-            for canary in self.plan.canaries
+            for canary in plan.canaries
         ]
 
     def _left_out_since(self, runs: Sequence[CanaryRun], canary: str) -> LeftOut | None:

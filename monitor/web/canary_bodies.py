@@ -88,7 +88,7 @@ def render_pause(pause: Pause) -> dict[str, Any]:
 
 def _render_spending(spent: Mapping[Account, Micros]) -> dict[str, Any]:
     return {
-        account.span: {
+        account.span.value: {
             "spent_usd": _usd(micros),
             "limit_usd": None if account.limit is None else _usd(account.limit),
         }

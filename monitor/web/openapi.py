@@ -279,8 +279,9 @@ def _generation() -> dict[str, Any]:
     late = {"seconds": {"type": "number"}, "asset": {"type": ["object", "null"], "properties": asset}}
     properties = {
         "id": text, "origin": _one_of(Origin), "canary": optional, "provider": text, "model": text,
-        "kind": _one_of(Kind), "flow": _one_of(Flow), "policy": text, "state": _one_of(State), "outcome": _one_of(Outcome, None),
-        "reason": _one_of(Reason, None), "detail": optional, "channel": _one_of(Channel, None),
+        "kind": _one_of(Kind), "flow": _one_of(Flow), "policy": text, "state": _one_of(State),
+        "outcome": _one_of(Outcome, None), "reason": _one_of(Reason, None), "detail": optional,
+        "channel": _one_of(Channel, None),
         "attempts": {"type": "integer"},
         "asset": {"type": ["object", "null"], "properties": asset, "required": list(asset)},
         "created_at": {"type": "string", "format": "date-time"}, "submitted_at": _INSTANT, "ended_at": _INSTANT,

@@ -16,54 +16,11 @@ import pytest
 
 from monitor.simulator.app import serve_simulator
 from monitor.simulator.config import SimulatorConfig
+from tests.service_process import serving, variables_of
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 IN_FLIGHT = 200
-
-
-def _variables(folder: Path, provider_url: str, **more: str) -> dict[str, str]:
-    provider = {
-        "name": "superduperai",
-        "base_url": provider_url,
-        "token": "simulator-token",
-        "models": ["comfyui/flux"],
-        "policy": "quick",
-    }
-    policy = {"grace": 2.0, "interval": 2.0, "max_attempts": 10, "window": 40.0}
-    return {
-        "MONITOR_PROVIDERS": json.dumps([provider]),
-        "MONITOR_POLICIES": json.dumps({"quick": policy}),
-        "MONITOR_STORE__URL": f"sqlite:///{folder / 'monitor.db'}",
-        "MONITOR_SERVER__PORT": "0",
-        "MONITOR_LOGGING__LEVEL": "warning",
-        **more,
-    }
-
-
-@asynccontextmanager
-async def _service(variables: dict[str, str]) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """`monitor serve` as a process of its own, and its URL."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("MONITOR_")}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "monitor", "serve", env=inherited | variables, stderr=asyncio.subprocess.PIPE
-    )
-    assert process.stderr is not None
-    drain: asyncio.Task[bytes] | None = None
-    try:
-        said = b""
-        while not (found := re.search(rb"listens on (http://\S+)", said)):
-            line = await process.stderr.readline()
-            assert line, f"the service ended: {said.decode()}"
-            said += line
-        drain = asyncio.create_task(process.stderr.read())
-        yield process, found[1].decode()
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        if drain is not None:
-            await drain
 
 
 async def _ask(http: aiohttp.ClientSession, url: str, prompt: str) -> str:
@@ -108,15 +65,15 @@ async def _counts(http: aiohttp.ClientSession, provider_url: str) -> dict[str, i
 
 async def test_killed_with_200_in_flight_each_ends_once_and_nothing_is_created_twice(tmp_path: Path) -> None:
     async with _provider(6.0) as provider_url, aiohttp.ClientSession() as http:
-        variables = _variables(tmp_path, provider_url)
-        async with _service(variables) as (process, url):
+        variables = variables_of(tmp_path, provider_url)
+        async with serving(variables) as (process, url):
             ids = await asyncio.gather(*(_ask(http, url, f"fox {number}") for number in range(IN_FLIGHT)))
             while (await _counts(http, provider_url))["creates"] < IN_FLIGHT:
                 await asyncio.sleep(0.05)
             await asyncio.sleep(0.2)
             process.send_signal(signal.SIGKILL)
             await process.wait()
-        async with _service(variables) as (_, url):
+        async with serving(variables) as (_, url):
             generations = await _until_ended(http, url, IN_FLIGHT)
             async with http.get(f"{url}/metrics") as response:
                 metrics = await response.text()
@@ -130,14 +87,14 @@ async def test_killed_with_200_in_flight_each_ends_once_and_nothing_is_created_t
 
 async def test_killed_in_the_middle_of_the_create_calls_they_are_marked_and_not_repeated(tmp_path: Path) -> None:
     async with _provider(1.0) as provider_url, aiohttp.ClientSession() as http:
-        variables = _variables(tmp_path, provider_url)
-        async with _service(variables) as (process, url):
+        variables = variables_of(tmp_path, provider_url)
+        async with serving(variables) as (process, url):
             await asyncio.gather(*(_ask(http, url, f"fox {number} [fault:create_hangs]") for number in range(5)))
             while (await _counts(http, provider_url))["creates"] < 5:
                 await asyncio.sleep(0.05)
             process.send_signal(signal.SIGKILL)
             await process.wait()
-        async with _service(variables) as (_, url):
+        async with serving(variables) as (_, url):
             generations = await _until_ended(http, url, 5)
         counts = await _counts(http, provider_url)
     assert counts["creates"] == 5
@@ -146,8 +103,8 @@ async def test_killed_in_the_middle_of_the_create_calls_they_are_marked_and_not_
 
 async def test_terminated_it_tells_the_callers_leaves_the_rest_resumable_and_exits_in_time(tmp_path: Path) -> None:
     async with _provider(6.0) as provider_url, aiohttp.ClientSession() as http:
-        variables = _variables(tmp_path, provider_url, MONITOR_SERVER__SHUTDOWN_GRACE="9")
-        async with _service(variables) as (process, url):
+        variables = variables_of(tmp_path, provider_url, MONITOR_SERVER__SHUTDOWN_GRACE="9")
+        async with serving(variables) as (process, url):
             ids = await asyncio.gather(*(_ask(http, url, f"fox {number}") for number in range(IN_FLIGHT)))
             waiting = asyncio.create_task(_wait_for_result(http, url))
             following = asyncio.create_task(_follow(http, url, ids[0]))
@@ -158,7 +115,7 @@ async def test_terminated_it_tells_the_callers_leaves_the_rest_resumable_and_exi
             status, body = await waiting
             assert (status, body["state"]) in ((202, "submitted"), (202, "accepted"))
             assert "sse_opened" in await following
-        async with _service(variables) as (_, url):
+        async with serving(variables) as (_, url):
             generations = await _until_ended(http, url, IN_FLIGHT + 1)
         counts = await _counts(http, provider_url)
     assert counts["creates"] == IN_FLIGHT + 1
@@ -194,7 +151,7 @@ async def _run(*arguments: str, **variables: str) -> tuple[int, str, str]:
 
 
 async def test_it_refuses_to_listen_for_others_without_tokens_and_says_how_to_make_one(tmp_path: Path) -> None:
-    variables = _variables(tmp_path, "http://127.0.0.1:9", MONITOR_SERVER__HOST="0.0.0.0")
+    variables = variables_of(tmp_path, "http://127.0.0.1:9", MONITOR_SERVER__HOST="0.0.0.0")
     code, _, err = await _run("serve", **variables)
     assert code == 2
     assert "monitor token" in err
@@ -204,7 +161,7 @@ async def test_it_refuses_to_listen_for_others_without_tokens_and_says_how_to_ma
 async def test_a_port_in_use_is_told_in_words(tmp_path: Path) -> None:
     async with _provider(1.0) as provider_url:
         port = provider_url.rpartition(":")[2]
-        variables = _variables(tmp_path, provider_url, MONITOR_SERVER__PORT=port)
+        variables = variables_of(tmp_path, provider_url, MONITOR_SERVER__PORT=port)
         code, _, err = await _run("serve", **variables)
     assert code == 1
     assert port in err
@@ -212,7 +169,7 @@ async def test_a_port_in_use_is_told_in_words(tmp_path: Path) -> None:
 
 
 async def test_a_store_that_cannot_be_opened_is_told_in_words(tmp_path: Path) -> None:
-    variables = _variables(tmp_path / "missing", "http://127.0.0.1:9")
+    variables = variables_of(tmp_path / "missing", "http://127.0.0.1:9")
     code, _, err = await _run("serve", **variables)
     assert code == 1
     assert "store" in err
@@ -220,7 +177,7 @@ async def test_a_store_that_cannot_be_opened_is_told_in_words(tmp_path: Path) ->
 
 
 async def test_generate_tells_the_url_and_its_exit_code_the_outcome(tmp_path: Path) -> None:
-    async with _provider(0.3) as provider_url, _service(_variables(tmp_path, provider_url)) as (_, url):
+    async with _provider(0.3) as provider_url, serving(variables_of(tmp_path, provider_url)) as (_, url):
         code, out, err = await _run("generate", "a red fox", "--url", url)
         assert (code, out.startswith("http://")) == (0, True)
         assert "delivered by SSE" in err
@@ -238,7 +195,7 @@ async def test_generate_says_so_when_no_service_answers() -> None:
 
 
 async def test_ctrl_c_cancels_the_generation(tmp_path: Path) -> None:
-    async with _provider(30.0) as provider_url, _service(_variables(tmp_path, provider_url)) as (_, url):
+    async with _provider(30.0) as provider_url, serving(variables_of(tmp_path, provider_url)) as (_, url):
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "monitor", "generate", "a fox", "--url", url, stderr=asyncio.subprocess.PIPE
         )

@@ -161,7 +161,7 @@ class TestPauses:
             await asyncio.sleep(10)
             await made.keeper.pause(only(made), "maintenance", NOON + 5 * MINUTE - SECOND)
             assert made.value(catalog.CANARY_PAUSED, **WHO) == 1
-            await asyncio.sleep(5 * 60)
+            await asyncio.sleep(5 * 60 + 5)
             assert made.value(catalog.CANARY_PAUSED, **WHO) == 0
             (view,) = await made.keeper.view()
             assert view.pause is None
@@ -231,6 +231,14 @@ class TestReload:
             assert made.value(catalog.CANARY_SPEND, provider="two", canary="y") is None
             assert made.value(catalog.CANARY_INTERVAL, provider="two", canary="y") is None
             assert made.value(catalog.CANARY_INTERVAL, **WHO) == 30
+
+    async def test_whoever_looks_while_the_plan_changes_sees_the_one_before(self) -> None:
+        async with guard() as made:
+            made.store.delay_s = 1.0
+            looking = asyncio.create_task(made.keeper.view())
+            await asyncio.sleep(0.5)
+            await made.keeper.replace(planned({"name": "y", "interval": 60}))
+            assert [view.canary.name for view in await looking] == ["x"]
 
     async def test_a_store_that_does_not_answer_leaves_the_plan_as_it_is(self) -> None:
         async with guard() as made:
