@@ -321,9 +321,9 @@ async def test_openapi_is_valid_and_names_every_route(service: Running) -> None:
 
 
 def test_openapi_has_the_routes_that_there_are() -> None:
-    from monitor.web import api, operations, pages, pass_through, reports, summary
+    from monitor.web import api, canaries, operations, pages, pass_through, reports, summary
 
-    rooms = (api, reports, summary, operations, pass_through, pages)
+    rooms = (api, canaries, reports, summary, operations, pass_through, pages)
     served = {(route.method.lower(), route.path) for room in rooms for route in room.routes}
     methods = ("get", "post", "put", "delete", "options")
     told = {(name, path) for path, item in build_openapi()["paths"].items() for name in item if name in methods}

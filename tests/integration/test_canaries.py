@@ -47,7 +47,9 @@ async def _only(service: Running) -> dict[str, Any]:
 
 
 async def test_a_run_on_demand_goes_the_way_of_every_generation_and_is_measured_and_paid(tmp_path: Path) -> None:
-    async with _service(tmp_path, provider={"measured_ratio": 0.0, "check_private_assets": True}) as service:
+    brief = {"quick": {"grace": 0.5, "interval": 0.5, "max_attempts": 4, "window": 3.0}}
+    provider = {"measured_ratio": 0.0, "check_private_assets": True}
+    async with _service(tmp_path, provider=provider, policies=brief) as service:
         status, started = await _post(service, "/v1/canaries/fox/run")
         assert (status, started["origin"], started["canary"]) == (202, "canary", "fox")
         async with asyncio.timeout(20):
