@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from monitor.canary.detection import Fall, Signal, false_pages_a_year, paged_after_s, paged_share
-from monitor.canary.forecast import MONTH, Forecast, planned_signal
+from monitor.canary.forecast import MONTH, Forecast, planned_signal, total_cost
 from monitor.canary.frequency import FASTEST_S, Wish, longest_interval_s, with_canary
-from monitor.canary.money import NOTHING, Micros, to_the_cent
+from monitor.canary.money import Micros, to_the_cent
 from monitor.canary.page_rule import PageRule
 
 _DAY_S: Final = 86_400
@@ -91,11 +91,8 @@ class Adviser:
         return self._pace(wish, with_canary(self.traffic, interval_s), runs_a_day, cost)
 
     def _today(self, wish: Wish, planned: tuple[Forecast, ...]) -> Pace:
-        costs = [each.cost for each in planned if each.runs]
-        known = [cost for cost in costs if cost is not None]
-        cost = Micros(sum(known, NOTHING)) if len(known) == len(costs) else None
         runs_a_day = sum(each.runs_a_day for each in planned)
-        return self._pace(wish, planned_signal(planned, self.traffic), runs_a_day, cost)
+        return self._pace(wish, planned_signal(planned, self.traffic), runs_a_day, total_cost(planned))
 
     def _pace(self, wish: Wish, signal: Signal, runs_a_day: float, cost: Micros | None) -> Pace:
         return Pace(

@@ -3,7 +3,7 @@
 A month is 30 days here, as the objective's period is; spending limits are not applied.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -11,7 +11,8 @@ from typing import Final
 
 from monitor.canary.detection import Signal
 from monitor.canary.money import Micros, to_the_cent
-from monitor.canary.plan import Canary, Plan, Tick
+from monitor.canary.plan import Canary, Limits, Plan, Tick
+from monitor.canary.spending import Span
 from monitor.timetable import Period
 
 MONTH: Final = timedelta(days=30)
@@ -56,6 +57,20 @@ def forecast(canary: Canary, now: datetime) -> Forecast:
 def forecasts(plan: Plan, now: datetime) -> tuple[Forecast, ...]:
     """Of all canaries, in the order of the settings."""
     return tuple(forecast(canary, now) for canary in plan.canaries)
+
+
+def total_cost(found: Iterable[Forecast]) -> Micros | None:
+    """Of all that run; None: what one of them costs is not known."""
+    costs = [each.cost for each in found if each.runs]
+    known = [cost for cost in costs if cost is not None]
+    return Micros(sum(known)) if len(known) == len(costs) else None
+
+
+def unpaid(cost: Micros, limits: Limits) -> Iterator[tuple[Span, Micros]]:
+    """The limits that do not pay for `cost` in a month, if it is spent evenly."""
+    for span, limit, days in ((Span.DAY, limits.a_day, 1), (Span.MONTH, limits.a_month, MONTH.days)):
+        if limit is not None and cost * days > limit * MONTH.days:
+            yield span, limit
 
 
 def budget_share(found: Iterable[Forecast], objective: float) -> float | None:

@@ -11,6 +11,7 @@ from rich.text import Text
 from monitor.canary.advice import Advice, Pace
 from monitor.canary.money import Micros, dollars, render_usd
 from monitor.canary.plan import Limits, Plan
+from monitor.cli.canary_words import cost_words, number_words, unpaid_words
 from monitor.cli.quantities import render_span
 
 _BELOW: Final = 0.01
@@ -89,7 +90,7 @@ def _answer(advice: Advice, subject: PlannedFor) -> Text:
         return Text("The traffic alone is enough: no canary is needed for this.", style="bold green")
     cost = f"{render_usd(answer.cost)} in 30 days" if answer.cost is not None else "at a price that is not known"
     at = f", at {render_usd(subject.price)} a run" if subject.price is not None else ""
-    told = f"One canary run every {render_span(answer.every_s)}: {_number(answer.runs_a_day)} a day, {cost}{at}."
+    told = f"One canary run every {render_span(answer.every_s)}: {number_words(answer.runs_a_day)} a day, {cost}{at}."
     return Text(told, style="bold green")
 
 
@@ -123,8 +124,8 @@ def _cells(pace: Pace | None) -> Iterator[str]:
         yield "none fits"
         return
     yield _every(pace)
-    yield _number(pace.runs_a_day)
-    yield "–" if pace.cost is None else render_usd(pace.cost)
+    yield number_words(pace.runs_a_day)
+    yield cost_words(pace.cost)
     for after_s in (pace.half_after_s, pace.share_after_s):
         yield "over 30d" if after_s is None else render_span(after_s)
     yield _pages(pace.false_pages)
@@ -147,14 +148,12 @@ def _to_mind(advice: Advice, subject: PlannedFor) -> Iterator[str]:
 
 def _limits_passed(answer: Pace, subject: PlannedFor) -> Iterator[str]:
     """Limits that would leave runs out."""
-    limits = {
+    holders = {
         f"provider {subject.provider}": subject.plan.provider_limits.get(subject.provider, Limits()),
         "all canaries": subject.plan.limits,
     }
-    for holder, limit in limits.items():
-        for span, most, days in (("day", limit.a_day, 1), ("month", limit.a_month, 30)):
-            if most is not None and answer.cost is not None and answer.cost * days > most * 30:
-                yield f"The limit a {span} of {holder}, {render_usd(most)}, does not pay for it; runs are left out."
+    for holder, limits in holders.items():
+        yield from unpaid_words(answer.cost, limits, holder)
 
 
 def _every(pace: Pace) -> str:
@@ -168,7 +167,3 @@ def _share(share: float) -> str:
 
 def _pages(number: float) -> str:
     return f"< {_BELOW}" if number < _BELOW else f"{number:.2f}"
-
-
-def _number(number: float) -> str:
-    return f"{number:,.1f}".removesuffix(".0")

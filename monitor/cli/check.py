@@ -3,8 +3,10 @@
 from rich.markup import escape
 from rich.table import Table
 
+from monitor.cli.check_canaries import render_plan
 from monitor.cli.output import out
 from monitor.cli.serve import ConfigOption
+from monitor.delivery.clock import Clock
 from monitor.settings import Settings, load_settings
 
 
@@ -14,6 +16,7 @@ def check(config: ConfigOption = None) -> None:
     out.print(_service(settings))
     out.print(_providers(settings))
     if settings.canary:
+        out.print(render_plan(settings, Clock().now()))
         out.print(f"[yellow]Nothing runs canaries yet: the {len(settings.canary)} in the settings are only checked.[/]")
     out.print("[green]The settings are valid.[/]")
 

@@ -29,6 +29,10 @@ class Timetable(Protocol):
     """The instants at which something is due, in UTC."""
 
     @property
+    def zone(self) -> ZoneInfo:
+        """By whose clocks it is told."""
+
+    @property
     def shortest_gap(self) -> timedelta:
         """Two that follow each other are never nearer, but for those that are made up for when clocks go forward."""
 
