@@ -151,7 +151,9 @@ class ProviderSettings(Section):
     measured_ratio: float = Field(
         0.05, ge=0, le=1, description="share of generations of which both channels are measured; canaries always are"
     )
-    max_measured: int = Field(100, ge=0, le=10_000, description="generations of which both are measured at a time")
+    max_measured: int = Field(
+        500, ge=0, le=10_000, description="generations of which both are measured at a time, each for its whole window"
+    )
     checked_ratio: float = Field(
         0.05, ge=0, le=1, description="share of delivered URLs that are fetched to see what they serve; canaries always"
     )
