@@ -29,6 +29,7 @@ class Collector(ThreadingHTTPServer):
     def __init__(self, status: int = 200) -> None:
         super().__init__(("127.0.0.1", 0), _Receiver)
         self.status = status
+        self.answer = b""
         self.paths: set[str] = set()
         self.requests: list[ExportTraceServiceRequest] = []
         self.may_answer = threading.Event()
@@ -57,7 +58,9 @@ class _Receiver(BaseHTTPRequestHandler):
         self.server.paths.add(self.path)
         self.server.requests.append(ExportTraceServiceRequest.FromString(body))
         self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(self.server.answer)))
         self.end_headers()
+        self.wfile.write(self.server.answer)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Nothing: the test's output is its own."""

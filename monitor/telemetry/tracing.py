@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+    from monitor.telemetry.partial_success import Rejections
+
 MAX_WAITING_SPANS: Final = 4_096
 EXPORT_TIMEOUT_S: Final = 5.0
 CLOSE_S: Final = 3.0
@@ -64,8 +66,12 @@ def build_trace_sink(settings: TracingSettings, count: CountSpans, http: HttpCal
         return NoTraces()
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
+    from monitor.telemetry.partial_success import Rejections
+
     endpoint = settings.endpoint if settings.endpoint.endswith("/v1/traces") else f"{settings.endpoint}/v1/traces"
-    return OtlpTraces(settings, OTLPSpanExporter(endpoint, timeout=EXPORT_TIMEOUT_S), count, http)
+    rejections = Rejections()
+    exporter = OTLPSpanExporter(endpoint, timeout=EXPORT_TIMEOUT_S, session=rejections.session)
+    return OtlpTraces(settings, exporter, rejections, count, http)
 
 
 def is_worth_keeping(generation: Generation, end: Ended | None, settings: TracingSettings) -> bool:
@@ -87,7 +93,12 @@ class OtlpTraces:
     """Exports over OTLP/HTTP from a thread. What does not fit into the queue is dropped and counted."""
 
     def __init__(
-        self, settings: TracingSettings, exporter: "SpanExporter", count: CountSpans, http: HttpCalls | None = None
+        self,
+        settings: TracingSettings,
+        exporter: "SpanExporter",
+        rejections: "Rejections",
+        count: CountSpans,
+        http: HttpCalls | None = None,
     ) -> None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
@@ -102,7 +113,7 @@ class OtlpTraces:
         self._resource = build_resource()
         self._waiting = 0
         self._lock = threading.Lock()
-        counting = cast("SpanExporter", _Counting(exporter, self._exported))
+        counting = cast("SpanExporter", _Counting(exporter, rejections, self._exported))
         self._processor = BatchSpanProcessor(counting, max_queue_size=2 * MAX_WAITING_SPANS)
 
     def write(
@@ -141,18 +152,21 @@ class OtlpTraces:
         self._processor.force_flush(int(CLOSE_S * 1000))
         self._processor.shutdown()  # type: ignore[no-untyped-call]
 
-    def _exported(self, number: int, *, is_success: bool) -> None:
+    def _exported(self, number: int, failed: int) -> None:
         """Called on the exporter's thread."""
         with self._lock:
             self._waiting -= number
-        self._count(SpanResult.EXPORTED if is_success else SpanResult.FAILED, number)
+        for result, counted in ((SpanResult.EXPORTED, number - failed), (SpanResult.FAILED, failed)):
+            if counted:
+                self._count(result, counted)
 
 
 class _Counting:
     """An exporter that tells what became of the spans. Quacks like `SpanExporter`, which is imported late."""
 
-    def __init__(self, exporter: "SpanExporter", told: Callable[..., None]) -> None:
+    def __init__(self, exporter: "SpanExporter", rejections: "Rejections", told: Callable[[int, int], None]) -> None:
         self._exporter = exporter
+        self._rejections = rejections
         self._told = told
         self._is_failing = False
 
@@ -164,8 +178,10 @@ class _Counting:
             result = self._exporter.export(spans)
         except Exception:  # noqa: BLE001 - whatever the exporter raises, these spans are lost
             result = SpanExportResult.FAILURE
-        is_success = result is SpanExportResult.SUCCESS
-        self._told(len(spans), is_success=is_success)
+        number = len(spans)
+        failed = self._rejections.take(number) if result is SpanExportResult.SUCCESS else number
+        self._told(number, failed)
+        is_success = not failed
         if self._is_failing == is_success:
             self._is_failing = not is_success
             _logger.warning("traces are exported again" if is_success else "traces cannot be exported")

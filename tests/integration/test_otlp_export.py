@@ -9,6 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceResponse,
+)
 from structlog.testing import capture_logs
 
 from monitor.delivery.facts import Ended, Fact
@@ -100,6 +104,28 @@ async def test_an_endpoint_that_answers_with_an_error_is_counted_as_failed() -> 
         await counted.traces.close()
     assert counted.spans == {SpanResult.FAILED: 1}
     assert [line["event"] for line in lines] == ["traces cannot be exported"]
+
+
+@pytest.mark.parametrize(("rejected", "failed"), [(0, 0), (2, 2), (10**12, 5), (-7, 0)])
+async def test_spans_that_are_left_out_of_a_batch_that_was_taken_count_as_failed(rejected: int, failed: int) -> None:
+    with collecting() as collector, capture_logs() as lines:
+        partial = ExportTracePartialSuccess(rejected_spans=rejected, error_message="too old")
+        collector.answer = ExportTraceServiceResponse(partial_success=partial).SerializeToString()
+        counted = Counted(collector.url)
+        for number in range(5):
+            counted.write(ENDED_BADLY, number)
+        await counted.traces.close()
+    assert counted.spans == Counter({SpanResult.EXPORTED: 5 - failed, SpanResult.FAILED: failed})
+    assert [line["event"] for line in lines] == (["traces cannot be exported"] if failed else [])
+
+
+async def test_an_answer_that_is_no_protobuf_says_nothing() -> None:
+    with collecting() as collector:
+        collector.answer = b"<html>thank you</html>"
+        counted = Counted(collector.url)
+        counted.write(ENDED_BADLY)
+        await counted.traces.close()
+    assert counted.spans == {SpanResult.EXPORTED: 1}
 
 
 async def test_an_endpoint_that_hangs_holds_up_neither_deliveries_nor_the_exit(
