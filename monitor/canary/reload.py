@@ -25,6 +25,8 @@ class Reloaded:
     canaries: tuple[str, ...]
     changed: tuple[str, ...]
     gone: tuple[str, ...]
+    limits_changed: bool
+    """Of a provider, or of all canaries together."""
     needs_restart: tuple[str, ...]
 
 
@@ -98,6 +100,8 @@ class Reloader:
             canaries=tuple(canary.name for canary in plan.canaries),
             changed=tuple(canary.name for canary in plan.canaries if canary != before.canary(canary.name)),
             gone=tuple(canary.name for canary in before.canaries if canary.name not in names),
+            limits_changed=(before.limits, before.provider_limits, before.zone)
+            != (plan.limits, plan.provider_limits, plan.zone),
             needs_restart=_differing(merged, read),
         )
 

@@ -96,7 +96,7 @@ class Decision:
     def __str__(self) -> str:
         if self.account is None:
             return "within all limits"
-        left = f"{render_usd(self.left)} of {render_usd(self.account.limit or NOTHING)} left"
+        left = f"{render_usd(max(self.left, NOTHING))} of {render_usd(self.account.limit or NOTHING)} left"
         if self.choice is Choice.STOP:
             return f"{self.account} is reached: {left}"
         return f"{self.account} is near: {left} for {render_usd(self.planned)} that are planned"

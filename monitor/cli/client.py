@@ -38,6 +38,23 @@ class ServiceClient:
         """Cancel a generation."""
         return await self._call("DELETE", f"/v1/generations/{generation_id}")
 
+    async def canaries(self) -> list[dict[str, Any]]:
+        """All canaries of the plan."""
+        listed: list[dict[str, Any]] = (await self._call("GET", "/v1/canaries"))["items"]
+        return listed
+
+    async def run_canary(self, name: str) -> dict[str, Any]:
+        """One run of a canary now: its generation."""
+        return await self._call("POST", f"/v1/canaries/{name}/run")
+
+    async def pause_canary(self, name: str, reason: str, for_s: float) -> dict[str, Any]:
+        """Have it not run by itself for so long."""
+        return await self._call("POST", f"/v1/canaries/{name}/pause", json={"reason": reason, "seconds": for_s})
+
+    async def resume_canary(self, name: str) -> dict[str, Any]:
+        """Let it run again."""
+        return await self._call("POST", f"/v1/canaries/{name}/resume")
+
     async def summarize(self, window: str, *, with_distributions: bool) -> dict[str, Any]:
         """SSE against polling over a window of time."""
         wanted = {"distributions": "true"} if with_distributions else {}

@@ -36,6 +36,24 @@ MIX: Final = {
 TIME_SCALE: Final = 0.1
 _START_S: Final = 30.0
 _STOP_S: Final = 15.0
+_CANARIES: Final = """\
+[canaries]
+max_usd_per_day = 25.0
+
+[[canary]]
+name = "flux"
+prompt = "a lighthouse at noon"
+interval = 15
+price_usd = 0.003
+
+[[canary]]
+name = "imagen"
+prompt = "a lighthouse at noon"
+model = "google-cloud/imagen4"
+interval = 30
+price_usd = 0.04
+max_usd_per_day = 20.0
+"""
 _PROMPTS: Final = ("a red fox in the snow", "a lighthouse at dusk", "a paper boat", "a city of glass", "a sleeping cat")
 
 
@@ -78,7 +96,7 @@ async def _show(port: int, provider_port: int, every_s: float) -> NoReturn:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         await _until_up(http, f"{provider_url}/-/healthy", simulator)
         await _until_up(http, f"{url}/-/ready", service)
-        _say_what_to_open(url, provider_url)
+        _say_what_to_open(url, provider_url, folder / "monitor.toml")
         trickle = asyncio.create_task(_trickle(http, url, every_s))
         stack.push_async_callback(_stop, trickle)
         deaths = [asyncio.create_task(child.wait()) for child in (simulator, service)]
@@ -92,9 +110,9 @@ async def _stop(task: asyncio.Task[None]) -> None:
 
 
 def _settings(provider_url: str, folder: Path) -> dict[str, str]:
-    """The service's settings as variables. The file is empty, and stands in for one of the working directory."""
+    """The service's settings as variables, but for its canaries: a file can be changed while it runs."""
     file = folder / "monitor.toml"
-    file.touch()
+    file.write_text(_CANARIES, "utf-8")
     provider = {
         "name": "superduperai",
         "base_url": provider_url,
@@ -146,7 +164,7 @@ async def _until_up(http: aiohttp.ClientSession, url: str, child: asyncio.subpro
     raise MonitorError(f"the process behind {url} ended with code {child.returncode}; what it said is above")
 
 
-def _say_what_to_open(url: str, provider_url: str) -> None:
+def _say_what_to_open(url: str, provider_url: str, file: Path) -> None:
     out.print(f"""
 [bold]Generations are running.[/] Open:
   {url}/                       the status page
@@ -156,6 +174,8 @@ Try, in another terminal:
   monitor generate "a red fox" --url {url}
   monitor generate "a red fox \\[fault:silent]" --url {url}
   curl -X PUT {provider_url}/-/mix -d '{{"mix": {{"silent": 1}}}}'   # break SSE, and watch polling carry it
+  monitor canary list --url {url}
+  curl -X POST {url}/-/reload   # after you changed the canaries in {file}
 Ctrl-C ends everything.
 """)
 

@@ -1,33 +1,12 @@
 """`monitor generate`: one generation, with both channels to be seen at work."""
 
-import asyncio
-from contextlib import nullcontext
-from typing import Annotated, Any, Final
+from typing import Annotated
 
-import aiohttp
-import orjson
 import typer
-from rich.live import Live
-from rich.markup import escape
 
-from monitor.cli.client import ServiceClient, ServiceFailed, open_service
-from monitor.cli.lanes import Lanes
-from monitor.cli.loop import run
+from monitor.cli.one_generation import show_generation
 from monitor.cli.options import DEFAULT_URL, UrlOption
-from monitor.cli.output import err, out
-from monitor.cli.words import explain_end
-from monitor.delivery.model import Flow, Kind, Outcome
-
-EXIT_CODES: Final = {
-    Outcome.DELIVERED: 0,
-    Outcome.EXPIRED: 3,
-    Outcome.PROVIDER_FAILED: 4,
-    Outcome.REJECTED: 5,
-    Outcome.CANCELLED: 6,
-}
-"""What the outcome is for a script; 1 is trouble with the service, 2 wrong usage, 130 Ctrl-C."""
-CANCEL_S: Final = 5.0
-"""How long after Ctrl-C the service is given to cancel the generation."""
+from monitor.delivery.model import Flow, Kind
 
 
 def generate(
@@ -45,58 +24,5 @@ def generate(
     1 trouble with the service, 2 wrong usage. The token, if the service wants one, comes from MONITOR_TOKEN.
     """
     body = {"prompt": prompt, "provider": provider, "model": model, "kind": kind, "flow": flow}
-    generation = run(_generate(url, {key: value for key, value in body.items() if value is not None}, as_json=as_json))
-    if as_json:
-        out.out(orjson.dumps(generation, option=orjson.OPT_INDENT_2).decode(), highlight=False)
-    else:
-        _tell(generation)
-    raise typer.Exit(EXIT_CODES[Outcome(generation["outcome"])])
-
-
-async def _generate(url: str, body: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
-    async with open_service(url) as service:
-        creating = asyncio.create_task(service.create(body))
-        try:
-            return await _watch(service, await asyncio.shield(creating), is_quiet=as_json)
-        except asyncio.CancelledError:
-            await _cancel(service, creating)
-            raise
-
-
-async def _cancel(service: ServiceClient, creating: asyncio.Task[dict[str, Any]]) -> None:
-    """Cancel what was asked for, also when the answer that tells its id is still to come."""
-    try:
-        async with asyncio.timeout(CANCEL_S):
-            await service.cancel((await creating)["id"])
-    except ServiceFailed as error:
-        err.print(f"[red]not cancelled:[/] {escape(str(error))}")
-    except (aiohttp.ClientError, TimeoutError):
-        err.print("[red]not cancelled:[/] the service does not answer; the generation may go on")
-    else:
-        err.print("cancelled")
-
-
-async def _watch(service: ServiceClient, generation: dict[str, Any], *, is_quiet: bool) -> dict[str, Any]:
-    """The generation when it has ended, with its lanes drawn meanwhile."""
-    lanes = Lanes()
-    shown = nullcontext() if is_quiet or not err.is_terminal else Live(lanes, console=err, refresh_per_second=10)
-    with shown:
-        async for name, event in service.follow(generation["id"]):
-            if name == "generation":
-                return event
-            lanes.add(event)
-    raise ServiceFailed(f"the service stopped before generation {generation['id']} ended; read it there later")
-
-
-def _tell(generation: dict[str, Any]) -> None:
-    asset = generation["asset"]
-    if asset is not None:
-        out.print(escape(asset["url"]), soft_wrap=True)
-        channel = "SSE" if generation["channel"] == "sse" else "polling"
-        attempts = generation["attempts"]
-        err.print(
-            f"[green]delivered[/] by [bold]{channel}[/] in {generation['duration_seconds']:.2f} s"
-            f" ({attempts} {'attempt' if attempts == 1 else 'attempts'})"
-        )
-        return
-    err.print(f"[red]{escape(explain_end(generation['outcome'], generation['reason'], generation['detail']))}[/]")
+    given = {key: value for key, value in body.items() if value is not None}
+    show_generation(url, lambda service: service.create(given), as_json=as_json)

@@ -70,6 +70,7 @@ async def reload_plan(request: web.Request) -> web.Response:
             "canaries": reloaded.canaries,
             "changed": reloaded.changed,
             "gone": reloaded.gone,
+            "limits_changed": reloaded.limits_changed,
             "needs_restart": reloaded.needs_restart,
         }
     )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +158,27 @@ class TestReload:
         async with _service(tmp_path, reread, canary=[FOX, {**FOX, "name": "elk"}]) as service:
             status, told = await _post(service, "/-/reload")
             assert status == 200
-            assert told == {"canaries": ["fox", "owl"], "changed": ["fox", "owl"], "gone": ["elk"], "needs_restart": []}
+            assert told == {
+                "canaries": ["fox", "owl"],
+                "changed": ["fox", "owl"],
+                "gone": ["elk"],
+                "limits_changed": False,
+                "needs_restart": [],
+            }
             assert [item["prompt"] for item in (await service.get("/v1/canaries"))["items"]] == ["another fox", "a fox"]
+
+    async def test_a_limit_of_all_that_was_changed_holds_from_then_on(self, tmp_path: Path) -> None:
+        def reread(settings: Settings) -> Settings:
+            limited = settings.canaries.model_copy(update={"max_usd_per_day": Decimal("0.05")})
+            return settings.model_copy(update={"canaries": limited})
+
+        async with _service(tmp_path, reread) as service:
+            await _post(service, "/v1/canaries/fox/run")
+            assert (await _post(service, "/-/reload"))[1]["limits_changed"] is True
+            async with asyncio.timeout(20):
+                while (await _only(service))["runs"][0]["outcome"] is None:
+                    await asyncio.sleep(0.05)
+            assert (await _post(service, "/v1/canaries/fox/run"))[1]["reason"] == "limit"
 
     async def test_one_that_is_not_valid_leaves_the_old_one_and_says_why(self, tmp_path: Path) -> None:
         def reread(_: Settings) -> Settings:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from monitor.cli import generate
+from monitor.cli import one_generation
 from tests.peers import Peer, serve
 
 pytestmark = pytest.mark.usefixtures("no_stray_tasks")
@@ -28,7 +28,7 @@ async def _generating(
 
     async with serve(answer) as peer:
         task: asyncio.Task[object] = asyncio.create_task(
-            generate._generate(peer.url, {"prompt": "a fox"}, as_json=True)
+            one_generation._run(peer.url, lambda service: service.create({"prompt": "a fox"}), as_json=True)
         )
         await asked.wait()
         yield peer, task
@@ -63,7 +63,7 @@ async def test_ctrl_c_during_a_create_call_that_is_refused_has_nothing_to_cancel
 async def test_ctrl_c_at_a_service_that_never_answers_ends_soon_and_says_what_may_be_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generate, "CANCEL_S", 0.1)
+    monkeypatch.setattr(one_generation, "CANCEL_S", 0.1)
     asked = asyncio.Event()
     async with _generating(asked, asyncio.Event()) as (_, task):
         task.cancel()

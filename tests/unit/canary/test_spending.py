@@ -111,6 +111,13 @@ def test_a_month_ends_where_the_zone_says() -> None:
     assert decide_on_demand(made, canary, last + timedelta(seconds=1), spent).choice is Choice.ALLOW
 
 
+def test_where_more_was_spent_than_a_new_limit_allows_nothing_is_left() -> None:
+    made = plan({"interval": 3_600, "provider": "two", "price_usd": 1}, canaries={"max_usd_per_day": 2})
+    (canary,) = made.canaries
+    spent = {account: Micros(5_000_000) for account in accounts(made, canary, MIDNIGHT)}
+    assert str(decide_on_demand(made, canary, MIDNIGHT, spent)).endswith("is reached: $0.00 of $2.00 left")
+
+
 @pytest.mark.parametrize("price", [0, None])
 def test_what_costs_nothing_needs_no_money(price: int | None) -> None:
     made = plan({"interval": 60, "price_usd": price, "provider": "two"})
