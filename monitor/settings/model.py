@@ -62,7 +62,7 @@ class StoreSettings(Section):
         repr=False,  # it may hold a password
     )
     retention_days: float = Field(30.0, gt=0, le=3_650, description="records older than this are deleted")
-    max_records: int = Field(1_000_000, ge=1, description="at most so many records are kept, the newest")
+    max_records: int = Field(1_000_000, ge=1, description="at most so many records of each origin are kept, the newest")
 
 
 class TracingSettings(Section):

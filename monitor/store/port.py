@@ -230,7 +230,10 @@ class RecordStore(Protocol):
         ...
 
     async def prune(self, *, older_than: timedelta, keep_at_most: int, now: datetime) -> int:
-        """Delete ended records by age and count; those in flight stay. Returns how many went."""
+        """Delete ended records by age, and by count within each origin: none drives out another. Those in flight stay.
+
+        Returns how many went.
+        """
         ...
 
     async def check(self) -> None:

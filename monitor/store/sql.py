@@ -157,10 +157,8 @@ class SqlRecordStore:
     async def prune(self, *, older_than: timedelta, keep_at_most: int, now: datetime) -> int:
         """See `RecordStore`. In small transactions that take turns with the writers'."""
         gone = await self._delete(_COLUMNS.id < first_generation_id(to_ms(now - older_than)))
-        newest_over = select(_COLUMNS.id).order_by(_COLUMNS.id.desc()).offset(keep_at_most).limit(1)
-        last_id = await self._read(lambda connection: connection.execute(newest_over).scalar())
-        if last_id is not None:
-            gone += await self._delete(_COLUMNS.id <= last_id)
+        for origin in Origin:
+            gone += await self._delete_over(origin, keep_at_most)
         return gone
 
     async def check(self) -> None:
@@ -168,6 +166,13 @@ class SqlRecordStore:
         if self._commits.trouble is not None:
             raise StoreUnavailable(f"the store cannot be written: {self._commits.trouble}")
         await self._read(lambda connection: connection.execute(select(_COLUMNS.id).limit(1)).all())
+
+    async def _delete_over(self, origin: Origin, keep_at_most: int) -> int:
+        """Delete what has ended and is not among the newest of its origin."""
+        of_origin = _COLUMNS.origin == origin
+        newest_over = select(_COLUMNS.id).where(of_origin).order_by(_COLUMNS.id.desc()).offset(keep_at_most).limit(1)
+        last_id = await self._read(lambda connection: connection.execute(newest_over).scalar())
+        return 0 if last_id is None else await self._delete(sa.and_(of_origin, _COLUMNS.id <= last_id))
 
     async def _delete(self, condition: sa.ColumnElement[bool]) -> int:
         """Delete what has ended and meets the condition."""

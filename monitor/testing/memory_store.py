@@ -170,8 +170,8 @@ class MemoryRecordStore:
 
     async def prune(self, *, older_than: timedelta, keep_at_most: int, now: datetime) -> int:
         """See `RecordStore`."""
-        newest = sorted(self.records, reverse=True)
-        kept = set(newest[:keep_at_most])
+        newest = {origin: sorted(self._ids_of(origin), reverse=True)[:keep_at_most] for origin in Origin}
+        kept = {generation_id for ids in newest.values() for generation_id in ids}
         gone = [
             record.id
             for record in self.records.values()
@@ -185,6 +185,9 @@ class MemoryRecordStore:
         """See `RecordStore`."""
         if self.is_failing:
             raise StoreUnavailable("the store was told to fail")
+
+    def _ids_of(self, origin: Origin) -> list[str]:
+        return [record.id for record in self.records.values() if record.origin is origin]
 
     async def _write(self) -> None:
         self.waiting += 1

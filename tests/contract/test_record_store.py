@@ -244,6 +244,14 @@ async def test_old_ones_and_too_many_go_but_none_in_flight(store: RecordStore) -
     assert left == {old_in_flight.id, new[2].id, new[3].id}
 
 
+async def test_what_is_reported_drives_out_nothing_that_was_seen_here(store: RecordStore) -> None:
+    seen = [await _ended(store, _record(number), _ending()) for number in range(2)]
+    reported = [await _ended(store, _record(10 + number, origin=Origin.REPORT), _ending()) for number in range(4)]
+    assert await store.prune(older_than=timedelta(days=7), keep_at_most=2, now=NOW) == 2
+    left = {record.id for record in await store.page(RecordFilter(), before_id=None, limit=10)}
+    assert left == {record.id for record in (*seen, *reported[2:])}
+
+
 @pytest.mark.parametrize("text", ["a\0b", "\ud800", "naïve 🦊 ‮", "x" * 100_000, '"\\\n'])
 async def test_text_of_any_kind_can_be_kept(store: RecordStore, text: str) -> None:
     timeline = ({"at_ms": 1, "event": "poll", "detail": text},)
