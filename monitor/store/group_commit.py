@@ -1,4 +1,4 @@
-"""Commits many generations' writes together: one transaction every few milliseconds, whoever asked for them.
+"""Commits many generations' writes together: one transaction some times in a second, whoever asked for them.
 
 Callers wait for the commit that has their write. One that stops waiting does not take its write back.
 """
@@ -23,8 +23,11 @@ from monitor.store.rows import ending_row, note_row, row_of, submit_row
 from monitor.store.trouble import first_line, is_refusal
 
 MAX_WAITING: Final = 10_000
-_GAP_S: Final = 0.02
-"""From the beginning of one commit to that of the next, at least. One after a pause is not held up."""
+_GAP_S: Final = 0.05
+"""From the beginning of one commit to that of the next, at least. One after a pause is not held up.
+
+Most of a commit's cost does not grow with what is in it, so the gap decides what a generation costs under load.
+"""
 _BATCH: Final = 2_000
 _RETRY_FIRST_S: Final = 0.1
 _RETRY_CAP_S: Final = 2.0
