@@ -11,6 +11,7 @@ from monitor.delivery.facts import Ended, Fact
 from monitor.delivery.model import Handle, Measurement, State, Verdict
 from monitor.delivery.ports import Observer
 from monitor.delivery.render_interval import render_interval
+from monitor.delivery.waiting import settled
 from monitor.store.port import Ending, Record, TimelineEntry
 from monitor.telemetry.journal import Journal
 from monitor.telemetry.timeline import render_timeline
@@ -29,7 +30,8 @@ class Flight:
         self.accepted_at_s = accepted_at_s
         self.submitted_at_s: float | None = None
         self.journal = Journal()
-        self.ended: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[Record] = loop.create_future()
         self.delivery: Delivery | None = None
         self.submission: asyncio.Task[Handle] | None = None
         self._is_cancelled = False
@@ -39,6 +41,7 @@ class Flight:
         self._before = tuple(record.timeline)
         self._observer = observer
         self._listeners: set[Callable[[], None]] = set()
+        self._released: asyncio.Future[None] = loop.create_future()
 
     @classmethod
     def taken_up(cls, record: Record, clock: Clock, observer: Observer) -> "Flight":
@@ -63,23 +66,9 @@ class Flight:
         self._listeners.add(wake)
         return lambda: self._listeners.discard(wake)
 
-    async def wait(self, at_most_s: float, is_released: Callable[[], bool]) -> None:
-        """Until the end is told, `at_most_s` is over, or somebody woke the listeners and `is_released`."""
-        over = asyncio.Event()
-
-        def look() -> None:
-            if self.ended.done() or is_released():
-                over.set()
-
-        unlisten = self.listen(look)
-        look()
-        try:
-            async with asyncio.timeout(at_most_s):
-                await over.wait()
-        except TimeoutError:
-            pass
-        finally:
-            unlisten()
+    async def wait(self, at_most_s: float) -> None:
+        """Until the end is told, `at_most_s` is over, or everybody was let go."""
+        await settled(self._released, at_most_s)
 
     @property
     def measurement(self) -> Measurement | None:
@@ -116,7 +105,7 @@ class Flight:
 
     def snapshot(self) -> Record:
         """The record as it stands, with its timeline."""
-        if self.record.outcome is not None:
+        if self.submitted_at_s is None or self.record.outcome is not None:
             return self.record
         attempts = self.delivery.attempts if self.delivery is not None else 0
         return replace(self.record, attempts=attempts, timeline=self.timeline())
@@ -144,6 +133,12 @@ class Flight:
         self.record = record
         if not self.ended.done():
             self.ended.set_result(record)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Nobody waits any longer, and everybody who listens looks again."""
+        if not self._released.done():
+            self._released.set_result(None)
         self.wake()
 
     def wake(self) -> None:

@@ -28,6 +28,7 @@ from monitor.delivery.model import (
 )
 from monitor.delivery.ports import Observer
 from monitor.delivery.trace_context import new_trace
+from monitor.delivery.waiting import settled
 from monitor.flight import Flight, ended_record
 from monitor.neighbours import LOOK_EVERY_S, Neighbours
 from monitor.pilot import Lane, Pilot
@@ -59,6 +60,7 @@ class Runner:
         instance: str,
         max_in_flight: int,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._pilot = Pilot(lanes, aftermath, self._submitted)
         self._store = store
         self._observer = observer
@@ -102,11 +104,10 @@ class Runner:
             raise Overloaded(self._max_in_flight, RETRY_AFTER_S)
         flight = self._new_flight(provider, request, canary, idempotency, trace)
         self._flights[flight.record.id] = flight
-        launch = asyncio.get_running_loop().create_task(self._launch(flight, request))
+        launch = self._loop.create_task(self._launch(flight, request))
         self._writes.add(launch)
         launch.add_done_callback(self._launched)
-        await asyncio.wait((launch,), timeout=KEY_PATIENCE_S)
-        if not launch.done():
+        if not await settled(launch, KEY_PATIENCE_S):
             raise StoreUnavailable("the store does not answer; ask again with the same Idempotency-Key")
         kept = launch.result()
         if kept.id == flight.record.id:
@@ -121,8 +122,8 @@ class Runner:
         with ExitStack() as undoing:
             undoing.callback(self._flights.pop, flight.record.id)
             write = self._keep(self._store.add(flight.record))
-            await asyncio.wait((write,), timeout=STORE_PATIENCE_S if flight.record.idempotency is None else None)
-            kept = write.result() if write.done() else flight.record
+            is_kept = await settled(write, STORE_PATIENCE_S if flight.record.idempotency is None else None)
+            kept = write.result() if is_kept else flight.record
             if self.is_stopping:
                 raise ShuttingDown(_STOPPING)
             if kept.id == flight.record.id:
@@ -152,7 +153,7 @@ class Runner:
         flight = self._flights.get(generation_id)
         if flight is None:
             return await self._neighbours.wait(generation_id, at_most_s)
-        await flight.wait(at_most_s, lambda: self.is_stopping)
+        await flight.wait(at_most_s)
         return flight.snapshot()
 
     async def cancel(self, generation_id: str) -> Record | None:
@@ -216,7 +217,7 @@ class Runner:
         """Take no new work, and let everybody go who waits for or follows a generation."""
         self._stopping.set()
         for flight in list(self._flights.values()):
-            flight.wake()
+            flight.let_go()
 
     async def stop(self, grace_s: float) -> None:
         """End in order: no new work, creates under way get their answers, callers are told, the rest stays resumable.
@@ -256,7 +257,7 @@ class Runner:
             canary=canary,
             idempotency=idempotency,
         )
-        return Flight(record, asyncio.get_running_loop().time(), self._observer)
+        return Flight(record, self._loop.time(), self._observer)
 
     def _repeated(self, kept: Record, asked: Idempotency | None) -> Record:
         """The generation that was made with this key before, if the same was asked."""
@@ -282,7 +283,7 @@ class Runner:
         """Write the outcome, and tell it if it was ours to write."""
         fact, ending = flight.conclude(verdict)
         write = self._keep(self._end(flight, ending))
-        await asyncio.wait((write,), timeout=STORE_PATIENCE_S)
+        await settled(write, STORE_PATIENCE_S)
         record = ended_record(flight.record, ending)
         if write.done() and not write.result():
             flight.emit(Disowned(verdict.at_s))
@@ -312,7 +313,7 @@ class Runner:
 
     def _keep(self, write: Coroutine[None, None, _Result]) -> "asyncio.Task[_Result]":
         """Have a write go on whatever happens to who asked for it."""
-        task = asyncio.get_running_loop().create_task(write)
+        task = self._loop.create_task(write)
         self._writes.add(task)
         task.add_done_callback(self._written)
         return task
@@ -323,7 +324,7 @@ class Runner:
             _logger.error("a record could not be written", error=str(error))
 
     def _spawn(self, flight: Flight, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(lambda task: self._landed(flight, task))
 
@@ -335,6 +336,6 @@ class Runner:
         _logger.error("a generation crashed", generation=flight.record.id, exc_info=error)
         if not flight.ended.done() and not flight.has_crashed:
             flight.has_crashed = True
-            at_s = asyncio.get_running_loop().time()
+            at_s = self._loop.time()
             verdict = Verdict(Outcome.CANCELLED, Channel.NONE, at_s, reason=Reason.CRASHED, detail=type(error).__name__)
             self._spawn(flight, self._conclude(flight, verdict))

@@ -53,7 +53,8 @@ class GroupCommit:
         self._filled = asyncio.Event()
         self._is_closing = False
         self._trouble: str | None = None
-        self._writer = asyncio.get_running_loop().create_task(self._write_on())
+        self._loop = asyncio.get_running_loop()
+        self._writer = self._loop.create_task(self._write_on())
         self.failures = 0
 
     @property
@@ -109,7 +110,7 @@ class GroupCommit:
     async def _put(self, kind: Kind, generation_id: str, row: dict[str, Any]) -> bool:
         if self._writer.done():
             raise StoreUnavailable("the store is closed")
-        write = Write(kind, generation_id, row, asyncio.get_running_loop().create_future())
+        write = Write(kind, generation_id, row, self._loop.create_future())
         self._queue.append(write)
         self._open.add(write)
         self._filled.set()
@@ -117,7 +118,7 @@ class GroupCommit:
 
     async def _write_on(self) -> None:
         """Take what is there, commit it, and again. The gap lets a batch fill while nobody has to wait long."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         next_at_s = loop.time()
         while True:
             await self._filled.wait()
