@@ -53,7 +53,7 @@ class Flight:
 
     def emit(self, fact: Fact) -> None:
         """Keep the fact and tell everybody."""
-        self.tell(fact)
+        self._observer(self.generation, fact)
         if self.journal.append(fact):
             self.wake()
 

@@ -11,7 +11,7 @@ import ssl
 import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import httptools
 from aiohappyeyeballs import start_connection
@@ -28,6 +28,26 @@ _ANY_ZLIB: Final = 32 + zlib.MAX_WBITS
 _NEXT_ADDRESS_S: Final = 0.25
 """RFC 8305, section 5."""
 _UNSENDABLE: Final = re.compile(r"[\x00\r\n]")
+
+
+class Place(NamedTuple):
+    """Where a request goes: to whom, and for what there (path and query as they are sent).
+
+    A URL would be taken to pieces for each call, and most calls go to the same origin.
+    """
+
+    origin: URL
+    target: str
+
+    @classmethod
+    def of(cls, url: URL) -> "Place":
+        """Without a user and password. Raises ValueError for a relative URL."""
+        return cls(url.origin(), url.raw_path_qs)
+
+    @property
+    def url(self) -> URL:
+        """The whole of it."""
+        return URL(f"{self.origin}{self.target}", encoded=True)
 
 
 class NoConnectionError(ConnectionError):
@@ -291,12 +311,12 @@ class _Unpacker:
         return unpacked
 
 
-async def connect(url: URL, tls: ssl.SSLContext, until_s: float) -> Connection:
-    """A connection to the origin of `url`. Raises NoConnectionError, and UnicodeError for a name that cannot be one."""
+async def connect(origin: URL, tls: ssl.SSLContext, until_s: float) -> Connection:
+    """A connection to `origin`. Raises NoConnectionError, and UnicodeError for a name that cannot be one."""
     connection = Connection()
     try:
         async with asyncio.timeout_at(until_s):
-            await _connect(url, tls, connection)
+            await _connect(origin, tls, connection)
     except TimeoutError:
         raise NoConnectionError("no connection in time", in_time=False) from None
     except OSError as failure:
@@ -304,12 +324,12 @@ async def connect(url: URL, tls: ssl.SSLContext, until_s: float) -> Connection:
     return connection
 
 
-async def _connect(url: URL, tls: ssl.SSLContext, connection: Connection) -> None:
+async def _connect(origin: URL, tls: ssl.SSLContext, connection: Connection) -> None:
     """The first address that answers: a host whose IPv6 leads nowhere must not look like a provider in trouble."""
-    assert url.raw_host is not None  # noqa: S101 - an absolute URL
+    assert origin.raw_host is not None  # noqa: S101 - an absolute URL
     loop = asyncio.get_running_loop()
-    places = await loop.getaddrinfo(url.raw_host, url.port, type=socket.SOCK_STREAM)
-    name = url.raw_host if url.scheme == "https" else None
+    places = await loop.getaddrinfo(origin.raw_host, origin.port, type=socket.SOCK_STREAM)
+    name = origin.raw_host if origin.scheme == "https" else None
     context = tls if name else None
     match places:
         case [(socket.AF_INET, _, _, _, (host, port))]:  # no choice, and half the processor time
@@ -319,12 +339,12 @@ async def _connect(url: URL, tls: ssl.SSLContext, connection: Connection) -> Non
             await loop.create_connection(lambda: connection, sock=connected, ssl=context, server_hostname=name)
 
 
-def render_request(method: str, url: URL, headers: Mapping[str, str], body: bytes | None = None) -> bytes:
+def render_request(method: str, place: Place, headers: Mapping[str, str], body: bytes | None = None) -> bytes:
     """The bytes of a request. Raises ValueError when a header would end its line."""
-    lines = [f"{method} {url.raw_path_qs} HTTP/1.1", f"Host: {url.host_port_subcomponent}"]
+    lines = [f"{method} {place.target} HTTP/1.1", f"Host: {place.origin.host_port_subcomponent}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if body is not None:
         lines.append(f"Content-Length: {len(body)}")
-    if any(_UNSENDABLE.search(line) for line in lines):
+    if _UNSENDABLE.search("".join(lines)):
         raise ValueError("a header holds a line break")
     return "\r\n".join((*lines, "", "")).encode() + (body or b"")

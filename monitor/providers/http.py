@@ -14,7 +14,7 @@ from monitor.delivery.errors import ChannelError
 from monitor.delivery.model import ErrorKind, Stage
 from monitor.delivery.trace_context import TraceHeaders
 from monitor.providers.error_table import FAILURES, error_of_failure, error_of_status, malformed
-from monitor.providers.exchange import Connection, connect, render_request
+from monitor.providers.exchange import Connection, Place, connect, render_request
 from monitor.providers.pool import ConnectionPool
 from monitor.settings import ProviderSettings
 
@@ -44,7 +44,7 @@ class ProviderHttp:
         self._tls = ssl.create_default_context()
         self._pool = ConnectionPool(settings.max_connections, self._tls)
         self._loop = asyncio.get_running_loop()
-        self._api = str(URL(settings.base_url + "/api/v1/"))
+        self._api = Place.of(URL(settings.base_url + "/api/v1/"))
         self._token = settings.token.get_secret_value() if settings.token is not None else ""
         self._headers = {
             "Accept": "application/json",
@@ -62,27 +62,27 @@ class ProviderHttp:
 
     async def get(self, stage: Stage, path: str, *, trace_headers: TraceHeaders = _NO_TRACE) -> Answer:
         """Read `path` of the API. Raises ChannelError."""
-        url = self._url(path)
+        place = self._place(path)
         headers: Mapping[str, str] = {**self._headers, **trace_headers}
         until_s = self._loop.time() + self._settings.request_timeout
         try:
             for _ in range(MAX_REDIRECTS + 1):
-                async with self._answered(url, headers, until_s) as answered:
+                async with self._answered(place, headers, until_s) as answered:
                     if answered.status not in _REDIRECTS:
                         return await self._read_success(stage, answered, until_s)
-                    url, headers = _redirected(stage, answered, url, headers)
+                    place, headers = _redirected(stage, answered, place, headers)
         except FAILURES as failure:
             raise error_of_failure(stage, failure) from failure
         raise malformed(stage, f"more than {MAX_REDIRECTS} redirects")
 
     async def post(self, path: str, payload: bytes, *, trace_headers: TraceHeaders) -> Answer:
         """Create something. Raises ChannelError, which says whether the provider may have done it all the same."""
-        url = self._url(path)
+        place = self._place(path)
         headers = {**self._headers, **trace_headers, "Content-Type": "application/json"}
         until_s = self._loop.time() + self._settings.create_timeout
         try:
-            async with self._pool.lend(url, self._connect_until_s(until_s)) as (connection, _):
-                connection.ask(render_request("POST", url, headers, payload))
+            async with self._pool.lend(place.origin, self._connect_until_s(until_s)) as (connection, _):
+                connection.ask(render_request("POST", place, headers, payload))
                 await connection.head(until_s)
                 if connection.status in _REDIRECTS:
                     raise _redirected_create(connection.status)
@@ -92,18 +92,18 @@ class ProviderHttp:
 
     async def open_stream(self, path: str, headers: Mapping[str, str]) -> Connection:
         """A 200 whose headers are there, of whatever content type. The caller closes it. Raises ChannelError."""
-        url = self._url(path)
+        place = self._place(path)
         asked: Mapping[str, str] = {**self._headers, **headers}
         until_s = self._loop.time() + self._settings.connect_timeout
         try:
             for _ in range(MAX_REDIRECTS + 1):
-                connection = await connect(url, self._tls, until_s)
+                connection = await connect(place.origin, self._tls, until_s)
                 with ExitStack() as opened:
                     opened.callback(connection.close)
-                    connection.ask(render_request("GET", url, asked))
+                    connection.ask(render_request("GET", place, asked))
                     await connection.head(until_s)
                     if connection.status in _REDIRECTS:
-                        url, asked = _redirected(Stage.SUBSCRIBE, connection, url, asked)
+                        place, asked = _redirected(Stage.SUBSCRIBE, connection, place, asked)
                     elif connection.status == 200:
                         opened.pop_all()
                         return connection
@@ -114,14 +114,15 @@ class ProviderHttp:
         raise malformed(Stage.SUBSCRIBE, f"more than {MAX_REDIRECTS} redirects")
 
     @asynccontextmanager
-    async def _answered(self, url: URL, headers: Mapping[str, str], until_s: float) -> AsyncIterator[Connection]:
+    async def _answered(self, place: Place, headers: Mapping[str, str], until_s: float) -> AsyncIterator[Connection]:
         """A connection that has the head of the answer to a GET.
 
         One that was kept may have been closed by its server at the same moment; then it is asked for anew, once.
         """
-        request, is_fresh = render_request("GET", url, headers), False
+        request, is_fresh = render_request("GET", place, headers), False
         while True:
-            async with self._pool.lend(url, self._connect_until_s(until_s), is_fresh=is_fresh) as (connection, is_used):
+            connect_until_s = self._connect_until_s(until_s)
+            async with self._pool.lend(place.origin, connect_until_s, is_fresh=is_fresh) as (connection, is_used):
                 try:
                     connection.ask(request)
                     await connection.head(until_s)
@@ -136,8 +137,8 @@ class ProviderHttp:
     def _connect_until_s(self, until_s: float) -> float:
         return min(until_s, self._loop.time() + self._settings.connect_timeout)
 
-    def _url(self, path: str) -> URL:
-        return URL(self._api + path, encoded=True)
+    def _place(self, path: str) -> Place:
+        return Place(self._api.origin, self._api.target + path)
 
     async def _read_success(self, stage: Stage, answered: Connection, until_s: float) -> Answer:
         """The whole body of a success. Raises ChannelError."""
@@ -162,21 +163,22 @@ class ProviderHttp:
 
 
 def _redirected(
-    stage: Stage, answered: Connection, url: URL, headers: Mapping[str, str]
-) -> tuple[URL, Mapping[str, str]]:
+    stage: Stage, answered: Connection, place: Place, headers: Mapping[str, str]
+) -> tuple[Place, Mapping[str, str]]:
     """Where to go, and what to say there: to another origin without what is only this one's to know.
 
-    A user and password in the place are left out. Raises ChannelError when it is nowhere on the web.
+    A user and password are left out. Raises ChannelError when it is nowhere on the web.
     """
     try:
-        target = url.join(URL(answered.headers["location"]))
+        target = place.url.join(URL(answered.headers["location"]))
     except (KeyError, ValueError):
         target = URL()
     if target.scheme not in ("http", "https") or not target.host:
         raise malformed(stage, "a redirect to nowhere", answered.status)
-    if target.origin() != url.origin():
+    there = Place.of(target)
+    if there.origin != place.origin:
         headers = {name: value for name, value in headers.items() if name not in _PRIVATE_HEADERS}
-    return target.with_user(None), headers
+    return there, headers
 
 
 def _redirected_create(status: int) -> ChannelError:

@@ -27,13 +27,14 @@ class ConnectionPool:
         self._sweep: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
-    async def lend(self, url: URL, until_s: float, *, is_fresh: bool = False) -> AsyncIterator[tuple[Connection, bool]]:
+    async def lend(
+        self, origin: URL, until_s: float, *, is_fresh: bool = False
+    ) -> AsyncIterator[tuple[Connection, bool]]:
         """A connection, and whether it was used before. Raises NoConnectionError when there is none by `until_s`."""
-        origin = url.origin()
         await self._take_turn(until_s)
         try:
             kept = None if is_fresh else self._pop(origin)
-            connection = kept or await connect(url, self._tls, until_s)
+            connection = kept or await connect(origin, self._tls, until_s)
             try:
                 yield connection, kept is not None
             finally:

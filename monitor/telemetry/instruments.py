@@ -48,6 +48,9 @@ class _Quick(MetricWrapperBase):
 
     _prefixes: tuple[str, ...] = ()
 
+    def _raise_if_not_observable(self) -> None:
+        """Nothing: the library asks at each use whether labels are missing. Where they are, nothing can be changed."""
+
     def collect(self) -> Iterable[Collected]:
         """One family, which costs nothing until it is written, or its samples are asked for."""
         return [Family(self)]

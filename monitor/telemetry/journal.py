@@ -57,15 +57,15 @@ class Journal:
 
     def _has_room(self, fact: Fact) -> bool:
         kept = len(self.facts)
+        if kept < MAX_FACTS - _RESERVED:
+            return not isinstance(fact, EventSeen) or self._events <= _MAX_EVENTS
         match fact:
             case Ended() | ChannelsMeasured() | AssetChecked() | ReconcilingStarted() | Reconciled():
                 return True
-            case EventSeen():
-                return self._events <= _MAX_EVENTS and kept < MAX_FACTS - _RESERVED
             case StreamEnded() | PollEnded() | ResolveEnded():
                 return kept < MAX_FACTS - 1
             case _:
-                return kept < MAX_FACTS - _RESERVED
+                return False
 
     def _is_news(self, event: EventSeen) -> bool:
         """Results and malformed events always, progress when it moved, and the first of what only shows life."""
