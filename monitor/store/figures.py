@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from monitor.delivery.model import Channel, ChannelResult, Origin, Outcome
 from monitor.store.port import Quantiles, WindowFigures
 from monitor.store.rows import to_ms
-from monitor.store.tables import generations
+from monitor.store.tables import generations, unindexed
 
 _COLUMNS: Final = generations.c
 _RESULTS: Final = {Channel.SSE: _COLUMNS.sse_result, Channel.POLLING: _COLUMNS.polling_result}
@@ -48,9 +48,9 @@ def count_figures(
             polled[Channel(channel)][attempts] += number
         elif outcome == Outcome.EXPIRED:
             polled[Channel.NONE][attempts] += number
-    in_window = sa.and_(in_window, _COLUMNS.origin.in_(origins))
+    in_window = sa.and_(in_window, unindexed(_COLUMNS.origin).in_(origins))
     measured = {channel: _measured(connection, in_window, column) for channel, column in _RESULTS.items()}
-    delivered = sa.and_(in_window, _COLUMNS.outcome == Outcome.DELIVERED)
+    delivered = sa.and_(in_window, unindexed(_COLUMNS.outcome) == Outcome.DELIVERED)
     return WindowFigures(
         by_origin=by_origin,
         outcomes=sum((by_origin[origin] for origin in origins), Counter[Outcome]()),
@@ -83,7 +83,8 @@ def p95_of(counts: Mapping[int, int]) -> int | None:
 def _measured(
     connection: sa.Connection, in_window: sa.ColumnElement[bool], column: sa.Column[Any]
 ) -> Counter[ChannelResult]:
-    counted = select(column, func.count()).where(in_window, column.is_not(None)).group_by(column)
+    is_measured = _COLUMNS.sse_result.is_not(None)  # then both are known, and the index has the row
+    counted = select(column, func.count()).where(in_window, is_measured).group_by(column)
     return Counter({ChannelResult(result): number for result, number in connection.execute(counted)})
 
 
@@ -93,7 +94,7 @@ def _counts(
     """By filters, in one pass: PostgreSQL does not recognise a bucket with bound parameters when it is grouped by."""
     took_s = func.coalesce(_COLUMNS.duration_s, 0.0)
     up_to = (func.count().filter(took_s <= float(bound_s)) for bound_s in bounds_s)
-    counted = select(*up_to, func.count()).where(delivered, _COLUMNS.channel == channel)
+    counted = select(*up_to, func.count()).where(delivered, unindexed(_COLUMNS.channel) == channel)
     row = connection.execute(counted).one()
     return [number - before for before, number in pairwise((0, *row))]
 
@@ -101,7 +102,7 @@ def _counts(
 def _quantiles(
     connection: sa.Connection, delivered: sa.ColumnElement[bool], channel: Channel, number: int
 ) -> Quantiles:
-    durations = select(_COLUMNS.duration_s).where(delivered, _COLUMNS.channel == channel)
+    durations = select(_COLUMNS.duration_s).where(delivered, unindexed(_COLUMNS.channel) == channel)
     return Quantiles(
         *(_at_rank(connection, durations, nearest_rank(percent, number), number) for percent in (50, 95, 99))
     )

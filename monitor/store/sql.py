@@ -28,7 +28,7 @@ from monitor.store.port import (
 )
 from monitor.store.rows import clean, observation_of, record_of, to_ms
 from monitor.store.sql_ledger import SqlCanaryLedger
-from monitor.store.tables import generations
+from monitor.store.tables import generations, unindexed
 from monitor.store.trouble import DATABASE_ERRORS, unavailable
 
 DRAIN_S: Final = 10.0
@@ -148,7 +148,7 @@ class SqlRecordStore:
     ) -> list[RenderObservation]:
         """See `RecordStore`."""
         columns = (_COLUMNS.provider, _COLUMNS.model, _COLUMNS.render_after_s, _COLUMNS.render_by_s)
-        in_window = sa.and_(_COLUMNS.ended_at_ms >= to_ms(since), _COLUMNS.origin.in_(origins))
+        in_window = sa.and_(_COLUMNS.ended_at_ms >= to_ms(since), unindexed(_COLUMNS.origin).in_(origins))
         known = sa.and_(in_window, _COLUMNS.render_after_s.is_not(None))
         query = select(*columns).where(known).order_by(_COLUMNS.ended_at_ms.desc()).limit(limit)
         rows = await self._read(lambda connection: connection.execute(query).mappings().all())

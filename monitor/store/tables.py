@@ -1,6 +1,6 @@
 """The tables: generations, and what canaries must not forget. Instants are epoch milliseconds, compound values JSON."""
 
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -11,6 +11,15 @@ def _where(name: str, columns: tuple[str, ...], condition: str) -> sa.Index:
     """An index of the rows that meet a condition: the others cost nothing, and what is null is no news."""
     where = sa.text(condition)
     return sa.Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+def unindexed(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """The column, where it must not be what rows are sought by.
+
+    SQLite keeps no statistics by itself and takes any equality for rarer than any range: it would read all deliveries
+    there ever were to count those of an hour. PostgreSQL drops the null, and sees the column.
+    """
+    return sa.func.coalesce(column, sa.null())
 
 
 generations: Final = sa.Table(

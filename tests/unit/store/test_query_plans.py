@@ -14,7 +14,7 @@ from sqlalchemy import event
 from monitor.delivery.model import Channel, Origin, Outcome
 from monitor.store.port import RecordFilter
 from monitor.store.sql import SqlRecordStore, open_sql_store
-from tests.records import NOW
+from tests.records import NOW, new_ending, new_record
 
 
 @pytest.fixture
@@ -68,6 +68,20 @@ async def test_no_read_looks_at_every_row(store: SqlRecordStore, file: Path) -> 
     scans = [plan for plan in plans if not plan.startswith("SEARCH")]
     assert all("COVERING INDEX" in plan for plan in scans), scans
     assert len(scans) <= 1, "only what counts how many are kept may look at the ids of all"
+
+
+async def test_figures_are_sought_by_time_alone_whatever_else_they_ask_for(store: SqlRecordStore, file: Path) -> None:
+    for record in (new_record(), new_record()):
+        await store.add(record)
+        await store.end(record.id, new_ending())
+    with _heard() as said:
+        await store.figures(NOW, bounds_s=(1.0, 2.0))
+        await store.render_observations(NOW, limit=100)
+    plans = [plan for plan in _plans(file, said) if "generations" in plan]
+    assert len(plans) >= 8
+    by_time = tuple(f"ix_generations_{name} (ended_at_ms>" for name in ("ended", "measured"))
+    assert [plan for plan in plans if not any(how in plan for how in by_time)] == []
+    assert [plan for plan in plans[:-1] if "COVERING" not in plan] == []
 
 
 @pytest.mark.parametrize(
