@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from monitor.delivery.errors import StoreUnavailable
 from monitor.delivery.identity import first_generation_id
-from monitor.delivery.model import SEEN_HERE, Handle, Origin, Outcome
+from monitor.delivery.model import SEEN_HERE, Channel, Handle, Origin, Outcome
 from monitor.delivery.render_interval import RenderInterval
 from monitor.settings.addresses import parse_store_url
 from monitor.store.databases import Read, build_reader, open_writer, reads_of, render_place
@@ -35,6 +35,9 @@ DRAIN_S: Final = 10.0
 _PRUNE_BATCH: Final = 1_000
 """Some tens of milliseconds, for which writers wait."""
 _COLUMNS: Final = generations.c
+_FILTERS: Final = ("outcome", "origin", "channel", "provider")
+_COMMON: Final = (Outcome.DELIVERED, Origin.API, Channel.SSE, Channel.POLLING)
+"""A page is sought by the first filter that is not for one of these: what is rare is not looked for among all."""
 
 
 class SqlRecordStore:
@@ -113,9 +116,10 @@ class SqlRecordStore:
     async def page(self, wanted: RecordFilter, *, before_id: str | None, limit: int) -> list[Record]:
         """See `RecordStore`."""
         query = select(generations).order_by(_COLUMNS.id.desc()).limit(limit)
-        for name in ("outcome", "channel", "provider", "origin"):
-            if (value := getattr(wanted, name)) is not None:
-                query = query.where(_COLUMNS[name] == clean(value))
+        asked = [(name, value) for name in _FILTERS if (value := getattr(wanted, name)) is not None]
+        for place, (name, value) in enumerate(sorted(asked, key=lambda pair: pair[1] in _COMMON)):
+            column = unindexed(_COLUMNS[name]) if place else _COLUMNS[name]
+            query = query.where(column == clean(value))
         if before_id is not None:
             query = query.where(_COLUMNS.id < clean(before_id))
         return await self._read_records(query)

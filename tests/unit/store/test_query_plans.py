@@ -91,6 +91,9 @@ async def test_figures_are_sought_by_time_alone_whatever_else_they_ask_for(store
         (RecordFilter(channel=Channel.POLLING), "channel"),
         (RecordFilter(provider="superduperai"), "provider"),
         (RecordFilter(origin=Origin.CANARY), "origin"),
+        (RecordFilter(outcome=Outcome.EXPIRED, channel=Channel.SSE, provider="superduperai"), "outcome"),
+        (RecordFilter(outcome=Outcome.DELIVERED, origin=Origin.REPORT), "origin"),
+        (RecordFilter(outcome=Outcome.DELIVERED, provider="nobody"), "provider"),
     ],
 )
 async def test_a_filtered_page_is_read_in_its_order(
