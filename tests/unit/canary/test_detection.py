@@ -130,6 +130,11 @@ class TestFalsePages:
                 begin += math.prod(0.02 if each else 0.98 for each in lost)
         assert false_pages_a_year(rule, signal, 0.98) == pytest.approx(begin * 365 * 86_400)
 
+    def test_an_outage_for_nothing_begins_when_the_last_that_was_delivered_leaves_its_window(self) -> None:
+        rule = small_rule(windows_s=(1,), outage_windows_s=(300,))
+        found = false_pages_a_year(rule, Signal(a_day=1_440, known_after_s=75), 0.7)
+        assert found == pytest.approx(0.7 * 0.3**5 * 365 * 1_440)
+
     @given(INTERVALS_S)
     def test_the_worse_the_good_days_are_the_more_often_it_pages(self, interval_s: float) -> None:
         found = [false_pages_a_year(RULE, canary(interval_s), healthy) for healthy in (0.999, 0.995, 0.992)]
