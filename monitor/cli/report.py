@@ -14,8 +14,7 @@ from monitor.cli.report_page import render_page
 from monitor.cli.report_table import render_tables
 from monitor.cli.report_words import Source
 from monitor.delivery.clock import Clock
-from monitor.web.problems import Problem
-from monitor.web.summary import parse_window
+from monitor.web.windows import parse_window
 
 STDOUT: Final = Path("-")
 
@@ -23,8 +22,8 @@ STDOUT: Final = Path("-")
 def _window(text: str) -> str:
     try:
         parse_window(text)
-    except Problem as problem:
-        raise typer.BadParameter(problem.detail.removeprefix("window: ")) from None
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     return text
 
 

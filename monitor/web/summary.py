@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -21,12 +20,10 @@ from monitor.web.bodies import json_response
 from monitor.web.context import CONTEXT, Context
 from monitor.web.distributions import render_distributions
 from monitor.web.problems import Problem
+from monitor.web.windows import parse_window
 
 DEFAULT_WINDOW: Final = timedelta(hours=1)
 MAX_RENDER_OBSERVATIONS: Final = 20_000
-_WINDOW: Final = re.compile(r"(\d{1,6})(s|m|h|d)")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_MAX_WINDOW: Final = timedelta(days=366)
 _FLAGS: Final = {"true": True, "false": False}
 
 routes = web.RouteTableDef()
@@ -39,26 +36,22 @@ async def read_summary(request: web.Request) -> web.Response:
     """
     context = request.app[CONTEXT]
     context.access.admit(request, Scope.READ)
-    window = parse_window(request.query.get("window", "1h"))
+    window = _parse_window(request.query.get("window", "1h"))
     origins = _parse_origins(request.query.get("origin"))
     wanted = _parse_flag("distributions", request.query.get("distributions", "false"))
     return json_response(await summarize(context, window, origins, with_distributions=wanted))
 
 
-def parse_window(text: str) -> timedelta:
-    """A window as `90s`, `15m`, `1h` or `7d`. Raises Problem 422."""
-    found = _WINDOW.fullmatch(text)
-    window = timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else timedelta()
-    if not timedelta() < window <= _MAX_WINDOW:
-        detail = f"window: {text[:40]!r} is not a window; write 90s, 15m, 1h or 7d, over 0 and up to 366d"
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=[{"field": "window", "message": detail}])
-    return window
+def _parse_window(text: str) -> timedelta:
+    try:
+        return parse_window(text)
+    except ValueError as error:
+        raise _refused("window", str(error)) from None
 
 
 def _parse_flag(name: str, text: str) -> bool:
     if text not in _FLAGS:
-        detail = f"{name}: {text[:40]!r} is neither true nor false"
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=[{"field": name, "message": detail}])
+        raise _refused(name, f"{text[:40]!r} is neither true nor false")
     return _FLAGS[text]
 
 
@@ -66,9 +59,13 @@ def _parse_origins(text: str | None) -> tuple[Origin, ...]:
     if text is None:
         return SEEN_HERE
     if text not in tuple(Origin):
-        detail = f"origin: {text[:40]!r} is none of {', '.join(Origin)}"
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=[{"field": "origin", "message": detail}])
+        raise _refused("origin", f"{text[:40]!r} is none of {', '.join(Origin)}")
     return (Origin(text),)
+
+
+def _refused(field: str, message: str) -> Problem:
+    detail = f"{field}: {message}"
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=[{"field": field, "message": detail}])
 
 
 async def summarize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from monitor.cli.commands import app
+from monitor.cli.commands import build_app
 from monitor.cli.quantities import render_span
 
 SETTINGS = """
@@ -32,7 +32,9 @@ def settings(tmp_path: Path) -> Path:
 
 
 def ask(settings: Path, *options: str) -> tuple[int, str]:
-    result = CliRunner().invoke(app, ["canary", "plan", "--config", str(settings), *options], env={"COLUMNS": "200"})
+    result = CliRunner().invoke(
+        build_app("canary"), ["canary", "plan", "--config", str(settings), *options], env={"COLUMNS": "200"}
+    )
     return result.exit_code, result.output
 
 
