@@ -121,6 +121,8 @@ class _Maker:
             "generation.attempts": verdict.attempts,
             "generation.reason": verdict.reason or "",
         }
+        if generation.canary is not None:
+            attributes["generation.canary"] = generation.canary
         is_fine = verdict.outcome is Outcome.DELIVERED or verdict.reason is Reason.CALLER
         problem = None if is_fine else f"{verdict.outcome}: {verdict.reason}"
         events = [event for item in facts if (event := self._decision(item)) is not None]

@@ -25,6 +25,15 @@ AT_ONCE: Final = ("healthy", "silent", "file_id_only", "task_error", "create_422
 ONE_BY_ONE: Final = {"duplicate": "sse", "sse_401": "polling"}
 """With the channel that delivers. Being the last there, they are the exemplars that stay."""
 LATE: Final = "late"
+FOX, ELK, OWL = "fox", "elk", "owl"
+NEVER: Final = "0 3 29 2 *"
+CANARIES: Final = [
+    {"name": FOX, "prompt": "a fox", "cron": NEVER, "price_usd": 0.04},
+    {"name": ELK, "prompt": "an elk", "interval": 1, "jitter": 0, "price_usd": 0.04, "max_usd_per_month": 0.04},
+    {"name": OWL, "prompt": "an owl", "cron": NEVER, "price_usd": 0},
+]
+"""One that is run by hand, one whose money is too little for a month of seconds, and one that is paused."""
+MONEY: Final = {"max_usd_per_day": 0.1}
 QUIET: Final = {
     metric.name
     for metric in (catalog.OBSERVER_FAILURES, catalog.STORE_FAILURES, catalog.STORE_WAITING, catalog.REFUSALS)
@@ -67,7 +76,7 @@ async def _watch(folder: Path, collector: Collector) -> Seen:
     tracing = {"endpoint": collector.url, "sample_ratio": 1.0}
     simulator = SimulatorConfig(time_scale=0.05, fixed_render_s=10)  # 0.5 s; `late` is ready after 4.5 s
     async with (
-        running(folder, simulator, tracing=tracing, **changes) as service,
+        running(folder, simulator, tracing=tracing, canary=CANARIES, canaries=MONEY, **changes) as service,
         open_prometheus(folder, service.url) as prometheus,
     ):
         if without_series := {metric.name for metric in ALL} - _names(service):
@@ -97,13 +106,22 @@ def _names(service: Running) -> set[str]:
 
 async def _generate_all(service: Running) -> dict[str, dict[str, Any]]:
     """What is late takes its time while the others go."""
+    await _act(service, f"{OWL}/pause", {"reason": "asleep", "seconds": 3600})
+    run = await _act(service, f"{FOX}/run")
     late = asyncio.create_task(service.generate(f"a fox [fault:{LATE}]"))
     at_once = await asyncio.gather(*(service.generate(f"a fox [fault:{fault}]") for fault in AT_ONCE))
     records = dict(zip(AT_ONCE, at_once, strict=True))
     for fault in ONE_BY_ONE:
         records[fault] = await service.generate(f"a fox [fault:{fault}]")
     records[LATE] = await late
+    records[FOX] = await service.get(f"/v1/generations/{run['id']}")
     return records
+
+
+async def _act(service: Running, path: str, body: Any = None) -> Any:
+    async with service.http.post(f"{service.url}/v1/canaries/{path}", json=body) as response:
+        assert response.ok, await response.text()
+        return await response.json()
 
 
 async def _not_named(prometheus: Prometheus, trace_ids: set[str]) -> set[str]:
@@ -169,7 +187,7 @@ def test_what_happened_is_what_prometheus_counts(seen: Seen) -> None:
     outcomes = [record["outcome"] for record in seen.generations.values()]
     for metric in (catalog.REQUESTS, catalog.OUTCOMES):
         assert seen.total(metric.name) == len(outcomes)
-    assert seen.total("generation_delivery_duration_seconds_count") == outcomes.count("delivered") == 6
+    assert seen.total("generation_delivery_duration_seconds_count") == outcomes.count("delivered") == 7
     assert seen.total("generation_late_seconds_count") == outcomes.count("expired") == 1
     assert seen.total("generation_asset_checks_total") == outcomes.count("delivered")
     assert seen.total("generation_channel_results_total") == 2 * (outcomes.count("delivered") + 1)
