@@ -85,6 +85,27 @@ async def test_killed_with_200_in_flight_each_ends_once_and_nothing_is_created_t
     assert sum(map(int, counted)) == IN_FLIGHT
 
 
+async def test_killed_while_they_end_what_had_ended_stays_as_it_was_and_the_rest_ends(tmp_path: Path) -> None:
+    async with _provider(1.0) as provider_url, aiohttp.ClientSession() as http:
+        variables = variables_of(tmp_path, provider_url)
+        async with serving(variables) as (process, url):
+            prompts = (f"fox [render:{1 + 6 * number / IN_FLIGHT}]" for number in range(IN_FLIGHT))
+            ids = await asyncio.gather(*(_ask(http, url, prompt) for prompt in prompts))
+            while len(told := [item for item in await _all(http, url) if item["state"] == "ended"]) < IN_FLIGHT / 4:
+                await asyncio.sleep(0.05)
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
+        async with serving(variables) as (_, url):
+            generations = {item["id"]: item for item in await _until_ended(http, url, IN_FLIGHT)}
+        counts = await _counts(http, provider_url)
+    assert set(generations) == set(ids)
+    assert counts["creates"] == IN_FLIGHT
+    assert {item["outcome"] for item in generations.values()} == {"delivered"}
+    for item in told:
+        kept = generations[item["id"]]
+        assert (kept["ended_at"], kept["channel"], kept["asset"]) == (item["ended_at"], item["channel"], item["asset"])
+
+
 async def test_killed_in_the_middle_of_the_create_calls_they_are_marked_and_not_repeated(tmp_path: Path) -> None:
     async with _provider(1.0) as provider_url, aiohttp.ClientSession() as http:
         variables = variables_of(tmp_path, provider_url)
@@ -168,12 +189,27 @@ async def test_a_port_in_use_is_told_in_words(tmp_path: Path) -> None:
     assert "Traceback" not in err
 
 
-async def test_a_store_that_cannot_be_opened_is_told_in_words(tmp_path: Path) -> None:
-    variables = variables_of(tmp_path / "missing", "http://127.0.0.1:9")
-    code, _, err = await _run("serve", **variables)
+@pytest.fixture
+def letter(tmp_path: Path) -> Path:
+    """Something else under the name of the database."""
+    file = tmp_path / "monitor.db"
+    file.write_text("Dear store, " * 100)
+    return file
+
+
+async def test_a_store_that_cannot_be_opened_is_told_in_words(letter: Path) -> None:
+    code, _, err = await _run("serve", **variables_of(letter.parent, "http://127.0.0.1:9"))
     assert code == 1
-    assert "store" in err
+    assert "the store at sqlite:///" in err
+    assert "file is not a database" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+async def test_settings_that_cannot_be_are_told_by_whatever_reads_them(tmp_path: Path, command: str) -> None:
+    code, _, err = await _run(command, **variables_of(tmp_path / "missing", "http://127.0.0.1:9"))
+    assert code == 2
+    assert "store.url: there is no folder" in err
 
 
 async def test_generate_tells_the_url_and_its_exit_code_the_outcome(tmp_path: Path) -> None:
