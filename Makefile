@@ -19,7 +19,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	touch $@
 
-run: install ## Start service, simulated provider and a trickle of generations; say what to open
+run: install ## Start service, simulated provider, canaries and a trickle of generations; say what to open
 	$(BIN)/monitor demo
 
 test: install system-packages check unit ## Install, then run all checks and tests
