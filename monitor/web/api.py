@@ -17,7 +17,7 @@ from monitor.web.events import stream_events
 from monitor.web.problems import Problem
 
 MAX_WAIT_S: Final = 300.0
-_WAIT: Final = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?=$|[,;\s])")
+_WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\"?)(\d+)\1(?=$|[,;\s])", re.ASCII | re.IGNORECASE)
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
 
 routes = web.RouteTableDef()
@@ -117,7 +117,7 @@ def _idempotency(request: web.Request, caller: Caller, request_hash: str) -> Ide
 def _wait_s(request: web.Request) -> float | None:
     """Seconds of `Prefer: wait=N` (RFC 7240, section 4.3), bounded."""
     found = _WAIT.search(request.headers.get("Prefer", ""))
-    return min(float(found[1]), MAX_WAIT_S) if found else None
+    return min(float(found[2]), MAX_WAIT_S) if found else None
 
 
 def _last_event_id(request: web.Request) -> int:

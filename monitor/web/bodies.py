@@ -113,7 +113,8 @@ def invalid(error: ValidationError) -> Problem:
     for item in error.errors(include_url=False, include_context=False):
         found = item["input"] if isinstance(item["input"], str | int | float | bool | None) else None
         field = ".".join(map(str, item["loc"])) or "body"
-        message = item["msg"].removeprefix("Value error, ")
+        is_no_object = item["type"] in ("model_type", "dict_type")
+        message = "must be a JSON object" if is_no_object else item["msg"].removeprefix("Value error, ")
         errors.append({"field": field, "message": message, "found": _shorten(found)})
     detail = "; ".join(f"{item['field']}: {item['message']}" for item in errors[:5])
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors[:20])

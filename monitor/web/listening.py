@@ -8,11 +8,12 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from monitor.web.protocol import MAX_HEADER_BYTES, ProblemRunner
+
 HEADERS_S: Final = 10.0
 """How long a new connection has for the headers of its first request."""
 KEEP_ALIVE_S: Final = 75.0
 """How long a connection is kept for the next request: longer than the 60 s after which proxies let go of theirs."""
-MAX_HEADER_BYTES: Final = 8_190
 _BACKLOG: Final = 1_024
 
 
@@ -62,7 +63,7 @@ async def listening(
     """
     silent = SilentConnections(headers_s)
     app.middlewares.insert(0, silent.note)
-    runner = web.AppRunner(
+    runner = ProblemRunner(
         app,
         access_log=None,
         handle_signals=False,

@@ -25,6 +25,7 @@ from monitor.web.windows import parse_window
 DEFAULT_WINDOW: Final = timedelta(hours=1)
 MAX_RENDER_OBSERVATIONS: Final = 20_000
 _FLAGS: Final = {"true": True, "false": False}
+_QUERY: Final = ("window", "origin", "distributions")
 
 routes = web.RouteTableDef()
 
@@ -36,6 +37,8 @@ async def read_summary(request: web.Request) -> web.Response:
     """
     context = request.app[CONTEXT]
     context.access.admit(request, Scope.READ)
+    if unknown := sorted(set(request.query) - set(_QUERY)):
+        raise _refused(unknown[0][:40], f"there is no such parameter; there are: {', '.join(_QUERY)}")
     window = _parse_window(request.query.get("window", "1h"))
     origins = _parse_origins(request.query.get("origin"))
     wanted = _parse_flag("distributions", request.query.get("distributions", "false"))
@@ -65,7 +68,7 @@ def _parse_origins(text: str | None) -> tuple[Origin, ...]:
 
 def _refused(field: str, message: str) -> Problem:
     detail = f"{field}: {message}"
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=[{"field": field, "message": detail}])
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=[{"field": field, "message": message}])
 
 
 async def summarize(

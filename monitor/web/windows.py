@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 MAX_WINDOW: Final = timedelta(days=366)
-_WORDS: Final = re.compile(r"(\d{1,6})(s|m|h|d)")
+_WORDS: Final = re.compile(r"([0-9]{1,6})(s|m|h|d)")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 

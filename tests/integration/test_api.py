@@ -55,6 +55,29 @@ async def test_prefer_wait_answers_with_the_result(service: Running) -> None:
         assert (await asset.read()).startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    ("prefer", "applied"),
+    [
+        ("wait=1", "wait=1"),
+        ("respond-async; foo, Wait = 2", "wait=2"),
+        ('wait="3"', "wait=3"),
+        (f"wait={'9' * 400}", "wait=300"),
+        ("wait=abc", None),
+        ("wait=-1", None),
+        ("wait=2.5", None),
+        ("await=1", None),
+        ("wait=\u0661".encode().decode("latin1"), None),
+    ],
+)
+async def test_what_is_no_wait_is_ignored_as_preferences_are(
+    service: Running, prefer: str, applied: str | None
+) -> None:
+    _, _, response = await _send(
+        service, "POST", "/v1/generations", json={"prompt": "a fox [render:0]"}, headers={"Prefer": prefer}
+    )
+    assert response.headers.get("Preference-Applied") == applied
+
+
 async def test_prefer_wait_that_is_too_short_answers_as_it_stands(service: Running) -> None:
     prompt = {"prompt": "a fox [render:5]"}
     status, body, _ = await _send(service, "POST", "/v1/generations", json=prompt, headers={"Prefer": "wait=0"})
@@ -112,6 +135,8 @@ async def test_rubbish_is_answered_with_problems(service: Running) -> None:
         (422, "GET", "/v1/generations?cursor=0199CDEF-0000-7000-8000-000000000000", {}),
         (422, "GET", "/v1/summary?window=yesterday", {}),
         (422, "GET", "/v1/summary?window=0s", {}),
+        (422, "GET", "/v1/summary?window=%D9%A1h", {}),
+        (422, "GET", "/v1/summary?windw=1h", {}),
         (422, "GET", "/v1/summary?distributions=perhaps", {}),
     ]
     for expected, method, path, options in cases:
@@ -404,6 +429,30 @@ HOSTILE = {
     "no port": (b"Host: localhost:99999\r\n", b"{}", 400, b"the Host header is no host"),
     "no name": (b"Host: \xff\r\n", b"{}", 400, b"the Host header is no host"),
 }
+
+
+NO_REQUESTS = {
+    "a method that nobody knows": (b"FOO / HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, b"Invalid method encountered"),
+    "another protocol": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n", 400, b"HTTPS"),
+    "a long header": (b"GET / HTTP/1.1\r\nX: %s\r\n\r\n" % (b"a" * 9_000), 431, b"8190 bytes are allowed"),
+    "a long path": (b"GET /%s HTTP/1.1\r\n\r\n" % (b"a" * 9_000), 431, b"8190 bytes are allowed"),
+    "no length": (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", 400, b"Content-Length"),
+}
+
+
+@pytest.mark.parametrize("name", NO_REQUESTS)
+async def test_what_is_no_request_is_answered_with_a_problem_and_does_not_fill_the_log(
+    service: Running, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent, status, says = NO_REQUESTS[name]
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(service.url.rpartition(":")[2]))
+    writer.write(sent)
+    answer = await reader.read()
+    writer.close()
+    assert answer.split(b" ")[1] == str(status).encode()
+    assert b"application/problem+json" in answer
+    assert says in answer
+    assert "Traceback" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", HOSTILE)
