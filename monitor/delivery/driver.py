@@ -27,6 +27,7 @@ from monitor.delivery.model import (
 from monitor.delivery.ports import Cursor, Opened, Provider, Reply, Seen, StreamItem
 from monitor.delivery.race import Instruction, OpenStream, Poll, Race, Resolve
 from monitor.delivery.stream_facts import Connection
+from monitor.delivery.waiting import settled
 
 CLOSING_TRIES: Final = 5
 CLOSING_TRY_S: Final = 1.0
@@ -245,8 +246,10 @@ class Delivery:
                 break
             for task in running:
                 task.cancel()
+            until_s = self._loop.time() + CLOSING_TRY_S
             try:
-                await asyncio.wait(running, timeout=CLOSING_TRY_S)
+                for task in running:
+                    await settled(task, until_s - self._loop.time())
             except asyncio.CancelledError as error:
                 interruption = error  # told when all is closed
             running = {task for task in running if not task.done()}
