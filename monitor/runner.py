@@ -1,8 +1,9 @@
 """Owns the generations in flight: accepts, drives, records, tells, resumes after a crash, stops in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -32,7 +33,7 @@ from monitor.delivery.waiting import settled
 from monitor.flight import Flight, ended_record
 from monitor.neighbours import LOOK_EVERY_S, Neighbours
 from monitor.pilot import Lane, Pilot
-from monitor.store.port import Ending, Idempotency, Record, RecordStore, TimelineEntry
+from monitor.store.port import Idempotency, Record, RecordStore, TimelineEntry
 
 STORE_PATIENCE_S: Final = 1.0
 """How long a delivery waits for a store in trouble; then it goes on, and is recorded late."""
@@ -70,7 +71,7 @@ class Runner:
         self._max_in_flight = max_in_flight
         self._flights: dict[str, Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._writes: set[asyncio.Task[Any]] = set()
+        self._writes: set[asyncio.Future[Any]] = set()
         self._stopping = asyncio.Event()
         self._neighbours = Neighbours(store, clock, self._stopping)
 
@@ -282,7 +283,8 @@ class Runner:
     async def _conclude(self, flight: Flight, verdict: Verdict) -> None:
         """Write the outcome, and tell it if it was ours to write."""
         fact, ending = flight.conclude(verdict)
-        write = self._keep(self._end(flight, ending))
+        write = self._keep(self._store.end(flight.record.id, ending))
+        write.add_done_callback(partial(self._recorded, flight))
         await settled(write, STORE_PATIENCE_S)
         record = ended_record(flight.record, ending)
         if write.done() and not write.result():
@@ -302,25 +304,25 @@ class Runner:
         if flight.delivery is not None:
             await flight.delivery.close()
 
-    async def _end(self, flight: Flight, ending: Ending) -> bool:
-        """Write the outcome, however long the store takes; only then is the flight forgotten."""
-        is_ours = await self._store.end(flight.record.id, ending)
-        if not is_ours:
+    def _recorded(self, flight: Flight, write: "asyncio.Future[bool]") -> None:
+        """The outcome is in the store, however long that took: only then is the flight forgotten."""
+        if write.cancelled() or write.exception() is not None:
+            return
+        if not write.result():
             _logger.warning("another process had recorded the outcome", generation=flight.record.id)
         if flight.ended.done():
             self._flights.pop(flight.record.id, None)
-        return is_ours
 
-    def _keep(self, write: Coroutine[None, None, _Result]) -> "asyncio.Task[_Result]":
+    def _keep(self, write: Awaitable[_Result]) -> "asyncio.Future[_Result]":
         """Have a write go on whatever happens to who asked for it."""
-        task = self._loop.create_task(write)
-        self._writes.add(task)
-        task.add_done_callback(self._written)
-        return task
+        kept = asyncio.ensure_future(write)
+        self._writes.add(kept)
+        kept.add_done_callback(self._written)
+        return kept
 
-    def _written(self, task: "asyncio.Task[Any]") -> None:
-        self._writes.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+    def _written(self, write: "asyncio.Future[Any]") -> None:
+        self._writes.discard(write)
+        if not write.cancelled() and (error := write.exception()) is not None:
             _logger.error("a record could not be written", error=str(error))
 
     def _spawn(self, flight: Flight, work: Coroutine[None, None, None]) -> None:

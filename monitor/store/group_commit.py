@@ -75,13 +75,13 @@ class GroupCommit:
             raise StoreUnavailable(f"{self.waiting} writes wait for the store already")
         return await self._put(Kind.ADD, record.id, row_of(record))
 
-    async def submit(self, generation_id: str, handle: Handle, submitted_at: datetime) -> None:
+    def submit(self, generation_id: str, handle: Handle, submitted_at: datetime) -> "asyncio.Future[bool]":
         """Write the handle."""
-        await self._put(Kind.SUBMIT, generation_id, submit_row(generation_id, handle, submitted_at))
+        return self._put(Kind.SUBMIT, generation_id, submit_row(generation_id, handle, submitted_at))
 
-    async def end(self, generation_id: str, ending: Ending) -> bool:
+    def end(self, generation_id: str, ending: Ending) -> "asyncio.Future[bool]":
         """Write the outcome if there is none. True when this call wrote it."""
-        return await self._put(Kind.END, generation_id, ending_row(generation_id, ending, secrets.token_hex(16)))
+        return self._put(Kind.END, generation_id, ending_row(generation_id, ending, secrets.token_hex(16)))
 
     async def note(
         self,
@@ -107,14 +107,16 @@ class GroupCommit:
         for write in tuple(self._open):
             self._fail(write, "the store was closed before it answered")
 
-    async def _put(self, kind: Kind, generation_id: str, row: dict[str, Any]) -> bool:
-        if self._writer.done():
-            raise StoreUnavailable("the store is closed")
+    def _put(self, kind: Kind, generation_id: str, row: dict[str, Any]) -> "asyncio.Future[bool]":
+        """Whether it took effect, once that is committed. Who stops waiting does not take the write back."""
         write = Write(kind, generation_id, row, self._loop.create_future())
+        if self._writer.done():
+            write.done.set_exception(StoreUnavailable("the store is closed"))
+            return write.done
         self._queue.append(write)
         self._open.add(write)
         self._filled.set()
-        return await write.done  # who stops waiting does not take the write back
+        return write.done
 
     async def _write_on(self) -> None:
         """Take what is there, commit it, and again. The gap lets a batch fill while nobody has to wait long."""

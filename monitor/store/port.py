@@ -1,6 +1,6 @@
 """What the service asks of a store, and the values that pass. One contract suite holds all stores to it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -157,7 +157,7 @@ class RenderObservation:
 
 
 class RecordStore(Protocol):
-    """Keeps records. Writes are durable when the call returns, and may wait while the store is in trouble.
+    """Keeps records. A write is durable when it was awaited, and may wait while the store is in trouble.
 
     Raises `StoreUnavailable` when it cannot read now, or when too many writes wait already.
     """
@@ -166,11 +166,11 @@ class RecordStore(Protocol):
         """Keep a new record. Returns the older one instead when its idempotency scope and key are taken."""
         ...
 
-    async def submit(self, generation_id: str, handle: Handle, submitted_at: datetime) -> None:
+    def submit(self, generation_id: str, handle: Handle, submitted_at: datetime) -> Awaitable[object]:
         """Keep what the provider answered, so that a restart can take the generation up again."""
         ...
 
-    async def end(self, generation_id: str, ending: Ending) -> bool:
+    def end(self, generation_id: str, ending: Ending) -> Awaitable[bool]:
         """Write the outcome if there is none yet. True for the one caller whose ending was written."""
         ...
 

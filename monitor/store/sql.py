@@ -1,6 +1,6 @@
 """Records in SQLite or PostgreSQL, through SQLAlchemy Core."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -69,13 +69,13 @@ class SqlRecordStore:
             raise StoreUnavailable(f"generation {record.id} could not be recorded, and no other has its key")
         return older
 
-    async def submit(self, generation_id: str, handle: Handle, submitted_at: datetime) -> None:
+    def submit(self, generation_id: str, handle: Handle, submitted_at: datetime) -> Awaitable[object]:
         """See `RecordStore`."""
-        await self._commits.submit(generation_id, handle, submitted_at)
+        return self._commits.submit(generation_id, handle, submitted_at)
 
-    async def end(self, generation_id: str, ending: Ending) -> bool:
+    def end(self, generation_id: str, ending: Ending) -> Awaitable[bool]:
         """See `RecordStore`."""
-        return await self._commits.end(generation_id, ending)
+        return self._commits.end(generation_id, ending)
 
     async def note(
         self,
