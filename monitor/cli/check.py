@@ -17,7 +17,6 @@ def check(config: ConfigOption = None) -> None:
     out.print(_providers(settings))
     if settings.canary:
         out.print(render_plan(settings, Clock().now()))
-        out.print(f"[yellow]Nothing runs canaries yet: the {len(settings.canary)} in the settings are only checked.[/]")
     out.print("[green]The settings are valid.[/]")
 
 
