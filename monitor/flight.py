@@ -101,7 +101,7 @@ class Flight:
         """What happened so far. Nothing until t = 0 is known."""
         if self.submitted_at_s is None and self.record.outcome is None:
             return []
-        return [*self._before, *render_timeline(self.journal.facts, self._origin_s)]
+        return self._entries()
 
     def snapshot(self) -> Record:
         """The record as it stands, with its timeline."""
@@ -123,7 +123,7 @@ class Flight:
             channel=verdict.channel,
             attempts=verdict.attempts,
             asset=verdict.asset,
-            timeline=render_timeline(self.journal.facts, self._origin_s),
+            timeline=self._entries(),
             render=render_interval(self.journal.facts, self.submitted_at_s, verdict),
         )
         return fact, ending
@@ -145,6 +145,10 @@ class Flight:
         """Have everybody who listens look again."""
         for wake in tuple(self._listeners):
             wake()
+
+    def _entries(self) -> list[TimelineEntry]:
+        """What the process before kept, and what happened in this one."""
+        return [*self._before, *render_timeline(self.journal.facts, self._origin_s)]
 
     @property
     def _origin_s(self) -> float:

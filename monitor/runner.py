@@ -33,7 +33,7 @@ from monitor.delivery.waiting import settled
 from monitor.flight import Flight, ended_record
 from monitor.neighbours import LOOK_EVERY_S, Neighbours
 from monitor.pilot import Lane, Pilot
-from monitor.store.port import Idempotency, Record, RecordStore, TimelineEntry
+from monitor.store.port import Findings, Idempotency, Record, RecordStore, TimelineEntry
 
 STORE_PATIENCE_S: Final = 1.0
 """How long a delivery waits for a store in trouble; then it goes on, and is recorded late."""
@@ -232,8 +232,13 @@ class Runner:
         tasks = set(self._tasks)
         for task in tasks:
             task.cancel()
-        if tasks or self._writes:
-            await asyncio.wait(tasks | self._writes, timeout=grace_s / 2)
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace_s / 4)
+        for flight in self._flights.values():
+            if not flight.ended.done() and (timeline := flight.timeline()):
+                _ = self._keep(self._store.note(flight.record.id, Findings(), timeline))
+        if self._writes:
+            await asyncio.wait(self._writes, timeout=grace_s / 4)
 
     def _new_flight(
         self,

@@ -73,6 +73,25 @@ async def test_in_flight_it_shows_its_attempts_and_its_timeline_so_far() -> None
 
 
 @virtual
+async def test_what_happened_before_a_stop_is_in_the_timeline_of_who_resumes() -> None:
+    stand = Stand(provider=ScriptedProvider(HANDLE))
+    stopped = stand.runner()
+    record, _ = await stopped.accept("superduperai", REQUEST)
+    await asyncio.sleep(25)
+    await stopped.stop(1)
+    stand.clock.ahead = timedelta(seconds=25)  # of the wall clock, which virtual time does not move
+    resumed = stand.runner()
+    assert await resumed.resume() == 1
+    ended = await resumed.wait(record.id, 1000)
+    assert ended is not None
+    events = [entry["event"] for entry in ended.timeline]
+    assert events.index("submitted") < events.index("poll") < events.index("resumed") < events.index("ended")
+    assert [entry["attempt"] for entry in ended.timeline if entry["event"] == "poll"] == [1, 2, 3, 4, 5, 6]
+    assert list(ended.timeline) == sorted(ended.timeline, key=lambda entry: entry["at_ms"])
+    assert list(stand.store.records[record.id].timeline) == list(ended.timeline)
+
+
+@virtual
 async def test_a_trace_sink_that_raises_harms_nothing() -> None:
     stand = Stand()
     stand.traces.is_broken = True
