@@ -5,57 +5,25 @@ The rules are the committed ones, built to run 180 times faster.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
 import pytest
-import yaml
 
 from alerts.build import render_rules
 from alerts.names import Alert
 from alerts.objective import read_objective
 from alerts.rule import Timing
 from monitor.simulator.config import SimulatorConfig
-from tests.alerts.programs import ALERTS
+from tests.alerts.alertmanager import open_alertmanager
 from tests.peers import Peer, always, serve
-from tests.programs import free_port, require
-from tests.prometheus import open_prometheus, until_ready
+from tests.prometheus import open_prometheus
 from tests.serving import Running, running
 
 TIMES_FASTER: Final = 180
 POLICY: Final = {"grace": 0.2, "interval": 0.2, "max_attempts": 3, "window": 0.8, "check_on_open": False}
 PER_SECOND: Final = 10
-
-
-@asynccontextmanager
-async def _alertmanager(folder: Path, pager_url: str) -> AsyncIterator[str]:
-    """One with the committed configuration, but for the address of the pager, and in a hurry."""
-    config = yaml.safe_load(
-        (ALERTS / "alertmanager.yml").read_text("utf-8").replace("http://127.0.0.1:9095", pager_url)
-    )
-    for route in (config["route"], *config["route"]["routes"]):
-        route |= {"group_wait": "500ms", "group_interval": "500ms"}
-    (folder / "alertmanager.yml").write_text(json.dumps(config), "utf-8")
-    address = f"127.0.0.1:{free_port()}"
-    process = await asyncio.create_subprocess_exec(
-        require("prometheus-alertmanager"),
-        f"--config.file={folder / 'alertmanager.yml'}",
-        f"--storage.path={folder / 'alertmanager'}",
-        f"--web.listen-address={address}",
-        "--cluster.listen-address=",
-        "--log.level=error",
-    )
-    try:
-        async with aiohttp.ClientSession() as http:
-            await until_ready(http, f"http://{address}", process)
-        yield f"http://{address}"
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
 
 
 def _received(pager: Peer, path: str) -> list[dict[str, Any]]:
@@ -88,7 +56,7 @@ async def test_losses_page_once_and_broken_sse_makes_a_ticket(tmp_path: Path) ->
     async with (
         running(tmp_path, SimulatorConfig(fixed_render_s=0.1), **changes) as service,
         serve(always({})) as pager,
-        _alertmanager(tmp_path, pager.url) as alertmanager_url,
+        open_alertmanager(tmp_path, pager.url) as alertmanager_url,
         open_prometheus(tmp_path, service.url, rules=rules, alertmanager_url=alertmanager_url),
     ):
         await _generate(
