@@ -1,5 +1,6 @@
 """The objective and what guards its alerts, read from `slo.toml` and checked."""
 
+import math
 import re
 import tomllib
 from pathlib import Path
@@ -29,6 +30,12 @@ def seconds(window: str) -> int:
 def times(number: int, window: str) -> str:
     """`window` so many times, in its own unit."""
     return f"{number * int(window[:-1])}{window[-1]}"
+
+
+def _highest_share(good: float, bad: float, z: float) -> float:
+    """The upper Wilson bound of the share of the good ones, as the rules have it. Raises ZeroDivisionError of none."""
+    n = good + bad
+    return (good + z * z / 2 + z * math.sqrt(good * bad / n + z * z / 4)) / (n + z * z)
 
 
 def _check_window(window: str) -> str:
@@ -132,7 +139,19 @@ class Objective(_Section):
         for burn in self.burn.windows:
             if burn.rate * self.budget >= 1:
                 raise ValueError(f"burn.windows: at a rate of {burn.rate:g} more would be lost than there is")
+            if burn.severity is Severity.PAGE and not self._is_seen_by_confidence(burn):
+                raise ValueError(
+                    f"confidence: too strict. The burn rate over {burn.long!r} would page before it and must not, as "
+                    "only it silences the other: lower z or min_lost, raise burn.min_lost, or add the window"
+                )
         return self
+
+    def _is_seen_by_confidence(self, burn: BurnWindow) -> bool:
+        """Whether `DeliveryBelowObjective` fires whenever this burn rate does: of most generations, fewest losses."""
+        bad, z = self.burn.min_lost, self.confidence.z
+        good = bad / (burn.rate * self.budget) - bad
+        is_there = any((window.long, window.recent) == (burn.long, burn.recent) for window in self.confidence.windows)
+        return is_there and bad >= self.confidence.min_lost and _highest_share(good, bad, z) < self.objective.ratio
 
     @property
     def window_pairs(self) -> list[tuple[str | None, str]]:

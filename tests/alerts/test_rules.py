@@ -72,7 +72,7 @@ def test_every_alert_has_a_case_in_which_it_fires() -> None:
         ("delivery.rules.yml", "== 0)", "< 0)", "delivery", "canaries alone"),
         ("recording.rules.yml", 'outcome="expired"', 'outcome="lost"', "delivery", "one provider that fails"),
         ("causes.rules.yml", 'channel="sse"', 'channel="polling"', "causes", "SSE that misses every third"),
-        ("monitor.rules.yml", "> 0.25", "> 5", "monitor", "all is wrong"),
+        ("monitor.rules.yml", "> 0.25", "> 5", "monitor", "what goes wrong"),
     ],
 )
 def test_a_rule_that_was_tampered_with_is_found(
@@ -118,8 +118,10 @@ def test_every_metric_that_rules_and_runbooks_name_is_in_the_catalogue() -> None
         ('long = "15m"', 'long = "10m"', "must be '15m'"),
         ('recent = "5m" },\n    { long', 'recent = "2h" },\n    { long', "recent '2h' must be shorter than long '1h'"),
         ("rate = 14.4", "rate = 144", "more would be lost than there is"),
-        ("z = 4.5", "zed = 4.5", "confidence.z"),
-        ("z = 4.5", "z = ", "slo.toml"),
+        ("z = 5.25", "z = 6", "confidence: too strict. The burn rate over '6h' would page before it"),
+        ("min_lost = 7", "min_lost = 8", "confidence: too strict. The burn rate over '1h' would page before it"),
+        ("z = 5.25", "zed = 5.25", "confidence.z"),
+        ("z = 5.25", "z = ", "slo.toml"),
     ],
 )
 def test_an_objective_that_does_not_hold_together_is_refused(
