@@ -5,7 +5,7 @@ import runpy
 from pathlib import Path
 from typing import Any, Final
 
-from dashboards.panels import Board
+from dashboards.grafana import Board
 
 FOLDER: Final = Path(__file__).parent
 JSON: Final = FOLDER / "json"

@@ -3,8 +3,10 @@
 from typing import Final
 
 from dashboards import colours
+from dashboards.frame import Band, board, label_variable
+from dashboards.looks import Query, Unit
 from dashboards.names import Uid
-from dashboards.panels import Band, Query, Unit, bars, board, label_variable, stat, time_series, timeline
+from dashboards.panels import bars, stat, time_series, timeline
 from dashboards.promql import RATE, canaries, increase, ratio
 from dashboards.words import CHANNELS, own_success, quantiles_by_channel
 from monitor.delivery.model import Outcome

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from dashboards import colours
+from dashboards.frame import Band, board
+from dashboards.looks import Line, Query, Unit
 from dashboards.names import Uid
-from dashboards.panels import Band, Line, Query, Unit, bars, board, heatmap, stat, time_series
+from dashboards.panels import bars, heatmap, stat, time_series
 from dashboards.promql import Part, increase, quantile, rate, ratio, traffic
 from dashboards.words import (
     BY_PROVIDER,

@@ -5,8 +5,10 @@ from typing import Final
 from alerts.names import BUDGET_LEFT, Severity, lost_ratio
 from alerts.objective import read_objective
 from dashboards import colours
+from dashboards.frame import Band, board
+from dashboards.looks import Query, Unit
 from dashboards.names import Uid, runbook
-from dashboards.panels import Band, Query, Unit, bars, board, heatmap, stat, table, time_series, timeline
+from dashboards.panels import bars, heatmap, stat, table, time_series, timeline
 from dashboards.promql import Own, Part, increase, ratio, recorded, total, traffic
 from dashboards.words import (
     BY_PROVIDER,

@@ -3,8 +3,10 @@
 from typing import Final
 
 from dashboards import colours
+from dashboards.frame import Band, board, label_variable
+from dashboards.looks import Query, Unit
 from dashboards.names import Uid
-from dashboards.panels import Band, Query, Unit, board, heatmap, label_variable, stat, time_series
+from dashboards.panels import heatmap, stat, time_series
 from dashboards.promql import Part, Target, increase, rate, service, total
 from dashboards.words import buckets, quantiles
 from monitor.telemetry import catalog

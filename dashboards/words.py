@@ -5,7 +5,8 @@ from typing import Final
 
 from alerts.names import Severity
 from dashboards import colours
-from dashboards.panels import Line, Query, label_variable
+from dashboards.frame import label_variable
+from dashboards.looks import Line, Query
 from dashboards.promql import RATE, Own, Part, increase, quantile, ratio, traffic
 from monitor.delivery.model import HAD_IT, HAD_IT_NOT, Channel, Origin, Outcome
 from monitor.telemetry import catalog

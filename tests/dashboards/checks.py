@@ -14,8 +14,9 @@ from typing import Any, Final
 from grafana_foundation_sdk.models import units
 
 from dashboards import colours
+from dashboards.frame import COLUMNS
+from dashboards.grafana import SCHEMA_VERSION
 from dashboards.names import DATASOURCE, TAG
-from dashboards.panels import COLUMNS, SCHEMA_VERSION
 from dashboards.promql import Own, Target
 from monitor.telemetry.catalog import CANARY_LIMIT_USED, OBJECTIVE, Label
 from tests.dashboards.asking import Board, panels
