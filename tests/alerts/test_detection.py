@@ -1,5 +1,7 @@
 """What `monitor canary plan` promises, against simulated falls and years that go through the rules' own arithmetic."""
 
+from typing import Final
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,6 +13,8 @@ from monitor.canary.page_rule import shipped_rule
 
 OBJECTIVE, RULE = read_objective(), shipped_rule()
 HEALTHY, FALLS, BEFORE_S = 0.995, 400, 21_600
+SCARCELY: Final = 0.991
+"""What is delivered where pages for nothing are counted: nearer to the objective there are enough of them."""
 
 
 def _canary(interval_s: float) -> Signal:
@@ -61,18 +65,18 @@ def test_an_outage_is_paged_when_predicted_and_hardly_before_three_runs() -> Non
         assert paged_share(RULE, _canary(interval_s), Fall(HEALTHY, 0.0), 3 * interval_s - 1) < 0.001
 
 
-@pytest.mark.parametrize(("interval_s", "years"), [(5, 1), (10, 1), (30, 3)])
+@pytest.mark.parametrize(("interval_s", "years"), [(5, 2), (10, 4), (30, 4)])
 def test_no_more_pages_come_for_nothing_than_predicted_and_not_far_fewer(interval_s: float, years: int) -> None:
     rng = np.random.default_rng(int(interval_s))
-    well = np.full(years * YEAR_S // STEP_S, 0.992)
+    well = np.full(years * YEAR_S // STEP_S, SCARCELY)
     came = incidents(pages(*_runs(rng, interval_s, well), OBJECTIVE))
-    predicted = false_pages_a_year(RULE, _canary(interval_s), 0.992) * years
+    predicted = false_pages_a_year(RULE, _canary(interval_s), SCARCELY) * years
     assert predicted / 2 <= came <= predicted + 3 * predicted**0.5
 
 
-def test_traffic_that_comes_at_random_pages_for_nothing_no_more_than_thrice_as_often() -> None:
+def test_traffic_that_comes_at_random_pages_for_nothing_no_more_often() -> None:
     rng = np.random.default_rng(9)
-    years, per_day = 2, 2_880
-    came = incidents(pages(*draw(rng, per_day, np.full(years * YEAR_S // STEP_S, 0.992)), OBJECTIVE))
-    predicted = false_pages_a_year(RULE, Signal(a_day=per_day, known_after_s=75), 0.992) * years
-    assert predicted / 2 <= came <= 3 * predicted
+    years, per_day = 4, 2_880
+    came = incidents(pages(*draw(rng, per_day, np.full(years * YEAR_S // STEP_S, SCARCELY)), OBJECTIVE))
+    predicted = false_pages_a_year(RULE, Signal(a_day=per_day, known_after_s=75), SCARCELY) * years
+    assert predicted / 4 <= came <= predicted + 3 * predicted**0.5

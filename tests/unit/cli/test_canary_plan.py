@@ -42,8 +42,8 @@ def test_people_read_how_often_and_at_what_cost_and_what_today_s_plan_does(setti
     code, said = ask(settings, "--detect", "80%", "--within", "1h")
     assert code == 0
     assert "Delivery of superduperai falls from 99.5% to 80%. 90% of such falls are to be paged within 1h" in said
-    assert "One canary run every 1m 15s: 1,152 a day, $1,382.40 in 30 days, at $0.04 a run." in said
-    assert "Today's plan pages at least 98.1% of such falls within 1h." in said
+    assert "One canary run every 1m 5s: 1,329.2 a day, $1,595.08 in 30 days, at $0.04 a run." in said
+    assert "Today's plan pages at least 95.5% of such falls within 1h." in said
     assert "The limit a month of provider superduperai, $500.00, does not pay for it" in said
 
 
@@ -52,7 +52,7 @@ def test_programs_get_the_same(settings: Path) -> None:
     assert code == 0
     told = json.loads(said)
     assert told["wish"]["detect"] == 0.8
-    assert (told["answer"]["interval_seconds"], told["answer"]["usd_per_30_days"]) == (75, 1_382.4)
+    assert (told["answer"]["interval_seconds"], told["answer"]["usd_per_30_days"]) == (65, 1_595.08)
     assert told["today"]["runs_per_day"] == 1_440
 
 
@@ -60,7 +60,7 @@ def test_what_cannot_be_had_is_said_in_words(settings: Path) -> None:
     code, said = ask(settings, "--detect", "97%", "--within", "15m")
     assert code == 0
     assert "This cannot be had: even a run every 1s, the most that the settings allow" in said
-    assert "Within 15m, a fall to 96% or less can be paged so." in said
+    assert "Within 15m, a fall to 95% or less can be paged so." in said
 
 
 def test_enough_traffic_needs_no_canary_and_a_canary_without_a_price_has_no_cost(settings: Path) -> None:
