@@ -71,7 +71,7 @@ def test_no_more_pages_come_for_nothing_than_predicted_and_not_far_fewer(interva
     well = np.full(years * YEAR_S // STEP_S, SCARCELY)
     came = incidents(pages(*_runs(rng, interval_s, well), OBJECTIVE))
     predicted = false_pages_a_year(RULE, _canary(interval_s), SCARCELY) * years
-    assert predicted / 2 <= came <= predicted + 3 * predicted**0.5
+    assert predicted / 3 <= came <= predicted + 3 * predicted**0.5  # they come in clusters, so years differ much
 
 
 def test_traffic_that_comes_at_random_pages_for_nothing_no_more_often() -> None:
