@@ -140,8 +140,8 @@ async def test_what_is_wrong_is_told_in_words(tmp_path: Path) -> None:
         (("--json", "--html", "-"), 2, "only one of them can go to stdout"),
         (("--html", str(tmp_path)), 2, "is a directory"),
     ]
-    for arguments, expected, words in cases:
-        code, said, complained = await _report(*arguments)
+    ended = await asyncio.gather(*(_report(*arguments) for arguments, _, _ in cases))
+    for (arguments, expected, words), (code, said, complained) in zip(cases, ended, strict=True):
         assert (code, said) == (expected, b""), (arguments, complained)
         assert words in " ".join(complained.replace("│", " ").split()), arguments
 
