@@ -17,7 +17,7 @@ def unindexed(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
     """The column, where it must not be what rows are sought by.
 
     SQLite keeps no statistics by itself and takes any equality for rarer than any range: it would read all deliveries
-    there ever were to count those of an hour. PostgreSQL drops the null, and sees the column.
+    there ever were to count those of an hour. In PostgreSQL it says the same.
     """
     return sa.func.coalesce(column, sa.null())
 
