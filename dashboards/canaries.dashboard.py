@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from alerts.objective import read_objective
 from dashboards import colours
 from dashboards.frame import Band, board, label_variable
 from dashboards.looks import Query, Unit
@@ -11,7 +12,7 @@ from dashboards.promql import RATE, canaries, increase, ratio
 from dashboards.words import CHANNELS, own_success, quantiles_by_channel
 from monitor.delivery.model import Outcome
 from monitor.telemetry import catalog
-from monitor.telemetry.catalog import Label, Metric
+from monitor.telemetry.catalog import Label, Metric, Skip
 
 _EACH: Final = (Label.PROVIDER, Label.CANARY)
 _CANARY: Final = f"{{{{{Label.CANARY}}}}}"
@@ -44,7 +45,7 @@ ARRIVE: Final = bars(
         )
     ],
     at_most=1,
-    steps=((None, colours.BAD), (0.9, colours.WARNING), (0.99, colours.GOOD)),
+    steps=((None, colours.BAD), (0.9, colours.WARNING), (read_objective().objective.ratio, colours.GOOD)),
     decimals=1,
     none="none has run",
 )
@@ -114,7 +115,13 @@ SKIPPED: Final = time_series(
     "Runs that were due and not made, by reason. For money: raise the limit or run less often. Others: the one before "
     "still ran, or the service was busy or down.",
     Unit.COUNT,
-    [Query(f"{increase(canaries(catalog.CANARY_SKIPPED), (Label.REASON,), RATE)} > 0", f"{{{{{Label.REASON}}}}}")],
+    [
+        Query(
+            f"{increase(canaries(catalog.CANARY_SKIPPED), (Label.REASON,), RATE)} > 0",
+            f"{{{{{Label.REASON}}}}}",
+            words=Skip,
+        )
+    ],
     stacked=True,
     every="5m",
 )

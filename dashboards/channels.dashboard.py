@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
+from alerts.objective import read_objective
 from dashboards import colours
 from dashboards.frame import Band, board
 from dashboards.looks import Line, Query, Unit
@@ -26,6 +27,7 @@ from monitor.telemetry.catalog import Code, Label, Metric
 _GOOD_POLLS: Final = (CallResult.READY, CallResult.PENDING, CallResult.NOT_FOUND)
 _ANSWERED: Final = (Code.SUCCESS, Code.REFUSED, Code.RATE_LIMITED)
 """Codes that say that the provider is there."""
+_CAUSES: Final = read_objective().causes
 _HEALTH: Final = ((None, colours.BAD), (0.9, colours.WARNING), (0.98, colours.GOOD))
 
 _FIRST_EVENT: Final = traffic(catalog.SSE_FIRST_EVENT, Part.BUCKET)
@@ -102,7 +104,7 @@ ASSETS: Final = stat(
     "broken images although delivery looks well.",
     Unit.SHARE,
     [Query(_share(catalog.ASSET_CHECKS, Label.RESULT, AssetResult.OK), "ok")],
-    steps=_HEALTH,
+    steps=((None, colours.BAD), (0.9, colours.WARNING), (_CAUSES.asset_success, colours.GOOD)),
     decimals=1,
     none="none checked",
 )
@@ -241,9 +243,10 @@ CALLS: Final = time_series(
 )
 
 REFUSED_CALLS: Final = bars(
-    "What did it answer?",
-    "Calls in the time shown, by operation and class of the answer; what succeeded is left out. The "
-    "longest bar is where to look first: 4xx is ours, 5xx and timeout are the provider's.",
+    "Which calls failed, and how?",
+    "Calls in the time shown that did not succeed, by operation and class of the answer. A poll's 4xx may be a job "
+    "that is not visible yet. The longest bar is where to look first: other 4xx are ours, 5xx and timeout are the "
+    "provider's.",
     Unit.PLAIN,
     [
         Query(

@@ -94,7 +94,13 @@ OF_WORD: Final[Mapping[str, str]] = {
     "ticket": WARNING,
     # lines that are no measurement
     "objective": QUIET,
-    "limit": BAD,
+    # why a canary did not run
+    "thinned": WARNING,
+    "limit": VIOLET,
+    "paused": QUIET,
+    "overlap": BROWN,
+    "busy": LILAC,
+    "store": DEEP,
 }
 """What a word of a legend, mostly a label's value, is drawn in."""
 

@@ -108,7 +108,7 @@ def _deploys() -> dict[str, Any]:
     return _annotation(
         "Deploys",
         f"{what}) unless {what} offset 1m)",
-        colours.SSE,
+        colours.QUIET,
         f"{{{{{Label.VERSION}}}}} runs",
         f"revision {{{{{Label.REVISION}}}}}",
     )

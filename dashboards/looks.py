@@ -64,9 +64,13 @@ def fields(
     custom: dict[str, Any] | None = None,
     by_steps: bool = True,
 ) -> dict[str, Any]:
-    """A panel's fieldConfig: the unit, the limits and the colours."""
+    """A panel's fieldConfig: the unit, the limits and the colours.
+
+    What has no colour of its own, as instances have none, is drawn in shades of one: Grafana's palette has the blue of
+    SSE in it.
+    """
     defaults: dict[str, Any] = {
-        "color": {"mode": "thresholds" if by_steps else "palette-classic-by-name"},
+        "color": {"mode": "thresholds"} if by_steps else {"mode": "shades", "fixedColor": colours.LILAC},
         "custom": custom or {},
         "decimals": decimals,
         "mappings": [],

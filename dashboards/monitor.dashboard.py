@@ -127,8 +127,8 @@ IN_FLIGHT: Final = time_series(
     "do not come (see Channels) or more instances are needed.",
     Unit.COUNT,
     [
-        Query(total(service(catalog.IN_FLIGHT, phase=_AT_WORK)), "in flight", colour=colours.SSE),
-        Query(total(service(catalog.IN_FLIGHT_LIMIT)), "limit", colour=colours.of_word("limit")),
+        Query(total(service(catalog.IN_FLIGHT, phase=_AT_WORK)), "in flight", colour=colours.LILAC),
+        Query(total(service(catalog.IN_FLIGHT_LIMIT)), "limit", colour=colours.BAD),
     ],
     logarithmic=True,
     at_least=None,

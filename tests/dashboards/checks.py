@@ -16,6 +16,7 @@ from grafana_foundation_sdk.models import units
 from dashboards import colours
 from dashboards.frame import COLUMNS
 from dashboards.grafana import SCHEMA_VERSION
+from dashboards.looks import Unit
 from dashboards.names import DATASOURCE, TAG
 from dashboards.promql import Own, Target
 from monitor.telemetry.catalog import CANARY_LIMIT_USED, OBJECTIVE, Label
@@ -29,6 +30,19 @@ FOR_ALL: Final = {OBJECTIVE.name, str(Own.ALERTS)}
 """The same for every model and origin."""
 WITHOUT_MATCHERS: Final = {str(Own.ALERTS), CANARY_LIMIT_USED.name}
 """Of no provider and no instance: limits are shared."""
+ABOUT: Final = {colours.SSE: "SSE|sse|stream|subscribe", colours.POLLING: "poll"}
+"""What is found in the name or the queries of whatever may have a channel's colour."""
+UNITS_OF: Final = {
+    r"histogram_quantile|_seconds_bucket|duration_seconds\{": {Unit.SECONDS},
+    r"_bytes\b": {Unit.BYTES},
+    r"_usd_total": {Unit.DOLLARS},
+    r"cpu_seconds": {Unit.SHARE},
+    r"\brate\(": {Unit.CALLS_A_SECOND, Unit.EVENTS_A_SECOND},
+    r":ratio.* / on": {Unit.TIMES},
+    r"_ratio\b|:ratio| / \(": {Unit.SHARE},
+    r"^sum.*\bincrease\(": {Unit.COUNT, Unit.PLAIN},
+}
+"""By the form of an expression, the first that fits, the units that its values may have."""
 WITH_EXEMPLARS: Final = {"timeseries", "heatmap"}
 _UNITS: Final = frozenset(value for name, value in vars(units).items() if not name.startswith("_"))
 _LEGEND_LABEL: Final = re.compile(r"\{\{(\w+)\}\}")
@@ -83,6 +97,16 @@ def _units(board: Board) -> Iterator[str]:
             yield f"{panel['title']}: Grafana knows no unit {unit!r}"
         if panel["type"] == "heatmap" and panel["options"]["yAxis"]["unit"] != unit:
             yield f"{panel['title']}: the axis has another unit than the field"
+
+
+def _unit_fits(board: Board) -> Iterator[str]:
+    """The unit is that of what the queries ask for, as far as their form tells."""
+    for panel in panels(board):
+        unit = panel["fieldConfig"]["defaults"].get("unit")
+        for target in panel["targets"]:
+            wanted = next((units for form, units in UNITS_OF.items() if re.search(form, target["expr"])), {unit})
+            if unit not in wanted:
+                yield f"{panel['title']}: {unit} is no unit of {target['expr']}; it must be one of {sorted(wanted)}"
 
 
 def _thresholds(board: Board) -> Iterator[str]:
@@ -212,14 +236,19 @@ def _exemplars(board: Board) -> Iterator[str]:
 
 
 def _channel_colours(board: Board) -> Iterator[str]:
-    """A series that is called after a channel has the channel's colour, and nothing else has it."""
+    """A series that is called after a channel has the channel's colour, and what is not about the channel has not."""
     for panel in panels(board):
+        if panel["fieldConfig"]["defaults"].get("color", {}).get("mode", "").startswith("palette"):
+            yield f"{panel['title']}: a palette has the channels' colours too"
         for override in panel["fieldConfig"]["overrides"]:
             name = str(override["matcher"]["options"]).split(" ")[0]
             for item in override["properties"]:
                 wanted = {"SSE": colours.SSE, "polling": colours.POLLING}.get(name)
                 if item["id"] == "color" and wanted not in (None, item["value"]["fixedColor"]):
                     yield f"{panel['title']}: {name} must be {wanted}, not {item['value']['fixedColor']}"
+                about = ABOUT.get(item["value"]["fixedColor"], "") if item["id"] == "color" else ""
+                if not re.search(about, name + "".join(target["expr"] for target in panel["targets"])):
+                    yield f"{panel['title']}: {name} has the colour of a channel that it is not about"
 
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -227,6 +256,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _sources,
     _words,
     _units,
+    _unit_fits,
     _thresholds,
     _ids,
     _places,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from alerts.names import Alert
+from dashboards import colours
 from monitor.telemetry.catalog import ALL
 from tests.dashboards import asking
 from tests.dashboards.asking import Board
@@ -41,6 +42,19 @@ def _expr(new: Callable[[str], str]) -> Break:
         pytest.param(_expr(lambda expr: expr.replace("$origin", "$job")), "no variable for it", id="wrong variable"),
         pytest.param(lambda panel: panel["fieldConfig"]["defaults"].pop("unit"), "no unit None", id="no unit"),
         pytest.param(lambda panel: panel["fieldConfig"]["defaults"].update(unit="sec"), "no unit 'sec'", id="bad unit"),
+        pytest.param(
+            lambda panel: panel["fieldConfig"]["defaults"].update(unit="bytes"), "bytes is no unit of", id="wrong unit"
+        ),
+        pytest.param(
+            lambda panel: panel["fieldConfig"]["defaults"].update(color={"mode": "palette-classic"}),
+            "a palette has the channels' colours too",
+            id="palette",
+        ),
+        pytest.param(
+            lambda panel: panel["fieldConfig"]["overrides"][0]["properties"][0]["value"].update(fixedColor=colours.SSE),
+            "has the colour of a channel that it is not about",
+            id="blue elsewhere",
+        ),
         pytest.param(lambda panel: panel.update(title=""), "needs a title", id="no title"),
         pytest.param(lambda panel: panel.update(description="See code."), "what to do", id="no description"),
         pytest.param(lambda panel: panel["gridPos"].update(w=7), "overlap", id="overlap"),

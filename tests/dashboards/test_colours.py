@@ -14,7 +14,7 @@ import pytest
 from dashboards import colours
 from monitor.delivery.facts import CallResult, Disconnect, EventType, StreamResult
 from monitor.delivery.model import ChannelResult, Stage
-from monitor.telemetry.catalog import Phase
+from monitor.telemetry.catalog import Phase, Skip
 
 Matrix = npt.NDArray[np.float64]
 
@@ -62,7 +62,7 @@ def test_all_colours_stand_out_from_dark_ground() -> None:
     assert {colour for colour in (*colours.CORE, *colours.REST) if _contrast(colour, DARK_GROUND) < 2.5} == set()
 
 
-@pytest.mark.parametrize("words", [CallResult, StreamResult, Disconnect, EventType, Stage, Phase, ChannelResult])
+@pytest.mark.parametrize("words", [CallResult, StreamResult, Disconnect, EventType, Stage, Phase, ChannelResult, Skip])
 def test_words_of_one_legend_have_colours_of_their_own(words: type[StrEnum]) -> None:
     drawn = [colours.of_word(word) for word in words if word != ChannelResult.UNUSED]
     assert len(set(drawn)) == len(drawn)
