@@ -56,6 +56,11 @@ class Scene:
         async with self.http.put(f"{self.provider_url}/-/mix", json={"mix": mix}) as answer:
             assert answer.status == HTTPStatus.OK, await answer.text()
 
+    async def act_on_canary(self, name: str, act: str, body: Mapping[str, Any] | None = None) -> None:
+        """Run, pause or resume it."""
+        async with self.http.post(f"{self.url}/v1/canaries/{name}/{act}", json=body) as answer:
+            assert answer.ok, await answer.text()
+
     async def trickle(self, for_s: float, a_second: float, seed: int = 0) -> None:
         """Generations at random moments, on all models; nobody waits for them."""
         rng, loop = random.Random(seed), asyncio.get_running_loop()
@@ -77,6 +82,7 @@ async def open_scene(
     silence_s: float = 1.5,
     sample_ratio: float = 1.0,
     max_in_flight: int = 1_000,
+    canaries: Sequence[Mapping[str, Any]] = (),
 ) -> AsyncIterator[Scene]:
     """All of it; the rules run `times_faster` than real, and `sample_ratio` of what went well has exemplars."""
     rules = render_rules(Timing(read_objective(), times_faster))
@@ -88,6 +94,7 @@ async def open_scene(
             provider={**PROVIDER, "silence_limit": silence_s},
             server={"max_in_flight": max_in_flight},
             tracing={"sample_ratio": sample_ratio},
+            canary=list(canaries),
         )
         async with (
             serve_app(settings) as url,

@@ -37,6 +37,20 @@ PROVIDER_TROUBLE: Final = {
 }
 STORY: Final = ((110, WELL), (80, SSE_TROUBLE), (60, WELL), (40, PROVIDER_TROUBLE), (70, WELL))
 """Seconds, and the faults of that time."""
+FLUX, IMAGEN, PORTRAIT = "flux", "imagen", "portrait"
+CANARIES: Final = (
+    {"name": FLUX, "prompt": "a lighthouse", "interval": 5, "price_usd": 0.003, "max_usd_per_month": 4_000},
+    {"name": IMAGEN, "prompt": "a lighthouse", "model": MODELS[1], "interval": 10, "price_usd": 0.04},
+    {
+        "name": PORTRAIT,
+        "prompt": "a face [fault:task_error]",
+        "interval": 10,
+        "price_usd": 0.08,
+        "max_usd_per_month": 5,
+    },
+)
+"""A plain one, one that is paused for a while, and one that fails and is thinned, as its limit is small."""
+PAUSE: Final = {"reason": "the provider moves", "seconds": 50}
 ABOUT: Final = (
     "A run on loopback: at 1:50 SSE breaks for 80 s and polling carries the users; at 4:10 the provider itself fails "
     f"for 40 s. Rules and steps run {TIMES_FASTER} times faster: a minute stands for an hour."
@@ -46,11 +60,18 @@ ABOUT: Final = (
 async def _play(folder: Path, boards: Mapping[str, Board]) -> dict[str, dict[int, Found]]:
     """What all panels of all boards find at the end of the story."""
     simulator = SimulatorConfig(time_scale=TIME_SCALE, render=RENDER, heartbeat_s=3.0)
-    options: dict[str, Any] = {"times_faster": TIMES_FASTER, "silence_s": 4.0, "sample_ratio": 0.04}
+    options: dict[str, Any] = {
+        "times_faster": TIMES_FASTER,
+        "silence_s": 4.0,
+        "sample_ratio": 0.04,
+        "canaries": CANARIES,
+    }
     async with open_scene(folder, simulator, POLICY, **options) as scene:
         start_s = now_s()
         for number, (for_s, mix) in enumerate(STORY):
             await scene.change_mix(mix)
+            if mix is PROVIDER_TROUBLE:
+                await scene.act_on_canary(IMAGEN, "pause", PAUSE)
             await scene.trickle(for_s, A_SECOND, seed=number)
         time = Time(start_s, now_s(), step_s=2.0, scrape_s=0.2, times_faster=TIMES_FASTER)
         return {name: await _ask(scene, board, time) for name, board in boards.items()}
