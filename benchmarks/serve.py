@@ -5,8 +5,6 @@ import os
 import time
 from pathlib import Path
 
-from aiohttp import web
-
 from monitor.app import build_app
 from monitor.cli.loop import favour_the_event_loop, run, until_told_to_stop
 from monitor.cli.output import err
@@ -14,6 +12,7 @@ from monitor.delivery.facts import Ended, EventSeen, EventType, Fact
 from monitor.delivery.model import Generation
 from monitor.settings import load_settings
 from monitor.telemetry.logs import configure_logging
+from monitor.web.listening import listening
 
 
 class Notes:
@@ -34,13 +33,11 @@ class Notes:
 async def _serve(notes: Notes) -> None:
     settings = load_settings()
     configure_logging(settings.logging)
-    runner = web.AppRunner(build_app(settings, observers=[notes]), access_log=None, handle_signals=False)
-    await runner.setup()
-    await web.TCPSite(runner, settings.server.host, settings.server.port, backlog=1024).start()
-    favour_the_event_loop()
-    err.print(f"service listens on http://127.0.0.1:{runner.addresses[0][1]}")
-    await until_told_to_stop()
-    await runner.cleanup()
+    server, app = settings.server, build_app(settings, observers=[notes])
+    async with listening(app, server.host, server.port, shutdown_s=server.shutdown_grace / 3) as url:
+        favour_the_event_loop()
+        err.print(f"service listens on {url}")
+        await until_told_to_stop()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, Final
 
 import aiohttp
@@ -90,6 +91,8 @@ async def _check(response: aiohttp.ClientResponse) -> None:
         detail = str(orjson.loads(await response.read())["detail"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
         detail = response.reason or "no reason given"
+    if response.status == HTTPStatus.UNAUTHORIZED:
+        detail = f"{detail}; this command sends the token that {TOKEN_VARIABLE} holds"
     raise ServiceFailed(f"the service answers {response.status}: {detail}")
 
 
