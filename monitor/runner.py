@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -120,18 +120,21 @@ class Runner:
 
         Without a key, a store that takes its time, or cannot be written at present, holds nothing up.
         """
-        with ExitStack() as undoing:
-            undoing.callback(self._flights.pop, flight.record.id)
+        is_new = False
+        try:
             write = self._keep(self._store.add(flight.record))
             is_kept = await settled(write, STORE_PATIENCE_S if flight.record.idempotency is None else None)
             kept = write.result() if is_kept else flight.record
             if self.is_stopping:
                 raise ShuttingDown(_STOPPING)
-            if kept.id == flight.record.id:
-                undoing.pop_all()
-                flight.emit(Accepted(flight.accepted_at_s))
-                self._spawn(flight, self._fly(flight, request))
-            return kept
+            is_new = kept.id == flight.record.id
+        finally:
+            if not is_new:
+                del self._flights[flight.record.id]
+        if is_new:
+            flight.emit(Accepted(flight.accepted_at_s))
+            self._spawn(flight, self._fly(flight, request))
+        return kept
 
     def _launched(self, launch: "asyncio.Task[Record]") -> None:
         """What it raised is for its caller, if that still waits; a store that refused has its own line."""

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -98,17 +98,19 @@ class ProviderHttp:
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 connection = await connect(place.origin, self._tls, until_s)
-                with ExitStack() as opened:
-                    opened.callback(connection.close)
+                is_kept = False
+                try:
                     connection.ask(render_request("GET", place, asked))
                     await connection.head(until_s)
                     if connection.status in _REDIRECTS:
                         place, asked = _redirected(Stage.SUBSCRIBE, connection, place, asked)
-                    elif connection.status == 200:
-                        opened.pop_all()
+                    elif is_kept := connection.status == 200:
                         return connection
                     else:
                         raise await self._error(Stage.SUBSCRIBE, connection)
+                finally:
+                    if not is_kept:
+                        connection.close()
         except FAILURES as failure:
             raise error_of_failure(Stage.SUBSCRIBE, failure) from failure
         raise malformed(Stage.SUBSCRIBE, f"more than {MAX_REDIRECTS} redirects")
