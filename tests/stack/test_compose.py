@@ -209,6 +209,8 @@ JAEGER, SOURCES, DEMO = "deploy/jaeger/jaeger.yaml", "deploy/grafana/datasources
         (_text(JAEGER, "/tmp/jaeger/keys", "/badger/keys"), "jaeger.yaml: /badger/keys is on no volume"),
         (_text(JAEGER, "0.0.0.0:16686", "127.0.0.1:16686"), "jaeger.yaml: the page listens on 127.0.0.1:16686"),
         (_text(SOURCES, "uid: jaeger", "uid: traces"), "datasources.yaml: the uids are"),
+        (_text(SOURCES, "name: generation_id", "name: id"), "datasources.yaml: exemplars have"),
+        (_text(SOURCES, "8080/generations", "8000/generations"), "datasources.yaml: a link leads to http://127"),
         (_text(SOURCES, "datasourceUid: jaeger", "datasourceUid: tempo"), "datasources.yaml: a link leads to 'tempo'"),
         (
             _text(DEMO, "simulator:9100", "simulator:9000"),

@@ -75,12 +75,18 @@ class _TraceLink(_Strict):
     label: str = Field(alias="urlDisplayLabel")
 
 
+class _TimelineLink(_Strict):
+    name: Literal["generation_id"]
+    url: str = Field(pattern=r"^http://[^/]+/generations/\$\$\{__value\.raw\}$")
+    label: str = Field(alias="urlDisplayLabel")
+
+
 class _PrometheusOptions(_Strict):
     method: Literal["POST", "GET"] = Field(alias="httpMethod")
     interval: str = Field(alias="timeInterval", pattern=r"^\d+s$")
     manage_alerts: bool = Field(alias="manageAlerts")
     alertmanager: str = Field(alias="alertmanagerUid")
-    links: list[_TraceLink] = Field(alias="exemplarTraceIdDestinations", min_length=1)
+    links: list[_TraceLink | _TimelineLink] = Field(alias="exemplarTraceIdDestinations", min_length=1)
 
 
 class _AlertmanagerOptions(_Strict):

@@ -9,6 +9,7 @@ from typing import Final
 
 from alerts.names import SLO_WINDOW
 from monitor.simulator.config import SimulatorConfig
+from monitor.telemetry.catalog import ExemplarLabel
 from tests.stack.files import StackFiles, environment, host_and_port, instructions
 
 JOB: Final = "monitor"
@@ -153,7 +154,13 @@ def _grafana(files: StackFiles) -> Iterator[str]:
     how = sources["prometheus"]["jsonData"]
     if how["timeInterval"] != files.prometheus["global"]["scrape_interval"]:
         yield f"datasources.yaml: timeInterval is {how['timeInterval']}, which is not how often Prometheus scrapes"
-    linked = {link["datasourceUid"] for link in how["exemplarTraceIdDestinations"]} | {how["alertmanagerUid"]}
+    links = how["exemplarTraceIdDestinations"]
+    if {link["name"] for link in links} != set(ExemplarLabel):
+        yield f"datasources.yaml: exemplars have {sorted(ExemplarLabel)}, and some lead nowhere"
+    for url in (link["url"] for link in links if "url" in link):
+        if host_and_port(url.partition("/generations/")[0]) != ("127.0.0.1", *files.published("monitor").values()):
+            yield f"datasources.yaml: a link leads to {url}, where the service is not published"
+    linked = {link["datasourceUid"] for link in links if "url" not in link} | {how["alertmanagerUid"]}
     yield from (f"datasources.yaml: a link leads to {uid!r}" for uid in sorted(linked - UIDS))
     for path in (*(item["options"]["path"] for item in files.dashboards["providers"]), _home(files)):
         source = files.source_of("grafana", path)
