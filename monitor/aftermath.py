@@ -22,7 +22,7 @@ from monitor.store.port import Findings, RecordStore
 from monitor.telemetry.tracing import TraceSink
 
 MAX_CHECKS: Final = 100
-"""Of assets, at a time. What is delivered while so many are under way is not checked."""
+"""Of assets, at a time. What is delivered while so many are under way is not checked, unless it is a canary's."""
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -91,7 +91,9 @@ class Aftermath:
 
     def begin(self, flight: Flight) -> None:
         """The outcome of this flight is recorded and told, and was ours to tell."""
-        asset = flight.record.asset if self._is_checked(flight.generation) else None
+        asset = flight.record.asset
+        if asset is not None and not self._takes_check(flight.generation):
+            asset = None
         if flight.is_measured or asset is not None:
             self._spawn(flight, self._find_out(flight, asset))
         else:
@@ -148,9 +150,13 @@ class Aftermath:
         except Exception:
             _logger.exception("a trace could not be written", generation=flight.record.id)
 
-    def _is_checked(self, generation: Generation) -> bool:
-        is_drawn = _is_drawn(generation, "checked", self._samples[generation.provider].checked_ratio)
-        return is_drawn and self._checks < MAX_CHECKS
+    def _takes_check(self, generation: Generation) -> bool:
+        """Whether its asset is checked, which then must follow. The place is taken here, where no other can come in."""
+        has_place = generation.origin is Origin.CANARY or self._checks < MAX_CHECKS
+        if not has_place or not _is_drawn(generation, "checked", self._samples[generation.provider].checked_ratio):
+            return False
+        self._checks += 1
+        return True
 
     async def _check(self, flight: Flight, asset: Asset | None) -> AssetResult | None:
         """What the URL serves."""
@@ -158,7 +164,6 @@ class Aftermath:
             return None
         loop = asyncio.get_running_loop()
         began_at_s = loop.time()
-        self._checks += 1
         try:
             found = await self._samples[flight.generation.provider].checker.check(asset.url, asset.kind)
         finally:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import pytest
 
+from monitor import aftermath
 from monitor.delivery.errors import ChannelError
 from monitor.delivery.facts import AssetChecked, ChannelsMeasured, Fact, LookedAgain, PollStarted, Reconciled
 from monitor.delivery.model import (
@@ -159,6 +160,16 @@ async def test_a_canary_is_always_measured_and_its_asset_checked() -> None:
     record = await settled(stand, canary="fox")
     assert record.findings.measurement == Measurement(WON, MISSED)
     assert record.findings.asset_check is AssetResult.OK
+
+
+async def test_only_so_many_assets_are_checked_at_a_time_but_of_canaries_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aftermath, "MAX_CHECKS", 1)
+    stand = Stand(checked_ratio=1.0, max_in_flight=3)
+    runner = stand.runner()
+    await asyncio.gather(*(stand.run(runner, canary=canary) for canary in (None, None, "fox")))
+    await asyncio.sleep(1000)
+    checked = [record.canary for record in stand.store.records.values() if record.findings.asset_check is not None]
+    assert sorted(map(str, checked)) == ["None", "fox"]
 
 
 async def test_only_so_many_are_measured_at_a_time_and_the_place_is_given_back() -> None:
