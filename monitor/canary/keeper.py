@@ -69,6 +69,7 @@ class CanaryKeeper:
         self._bell = hang_bell(self.ring)
         self._watch: asyncio.Task[None] | None = None
         self._is_blind = False
+        self._keep_series()  # runs of the last process are taken up before this begins, and may end at once
 
     async def begin(self) -> None:
         """Put the plan in force, and listen from here on. Raises StoreUnavailable."""
@@ -87,6 +88,7 @@ class CanaryKeeper:
             if at is not None:
                 self._series.last_success(canary.provider, canary.name, at.timestamp())
         self.ring()
+        await self._look_if_possible()
 
     def _put_in_force(self, plan: Plan) -> None:
         self.ring()  # what is due by the plan before
@@ -94,9 +96,12 @@ class CanaryKeeper:
         self.plan = plan
         self._turns = {canary.name: take_up(canary, before.get(canary.name), now) for canary in plan.canaries}
         self._wakes = {}
-        self._series.keep((canary.provider, canary.name) for canary in plan.canaries)
+        self._keep_series()
         for canary in plan.canaries:
             self._wait_for_next(canary, now)
+
+    def _keep_series(self) -> None:
+        self._series.keep((canary.provider, canary.name) for canary in self.plan.canaries)
 
     def ring(self) -> None:
         """The bell rang: whoever is due gets its turn."""
@@ -180,9 +185,9 @@ class CanaryKeeper:
     async def _look_on(self) -> None:
         """See to it for ever that gauges hold what is true, and that the bell goes by the clock as it is now."""
         while True:
+            await asyncio.sleep(LOOK_EVERY_S)
             await self._look_if_possible()
             self.ring()
-            await asyncio.sleep(LOOK_EVERY_S)
 
     async def _look_if_possible(self) -> None:
         """Of a store in trouble the log hears once."""

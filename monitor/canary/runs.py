@@ -125,8 +125,11 @@ class CanaryRuns:
         return await read_spent(self._ledger, limited)
 
     async def _pay_and_launch(self, plan: Plan, canary: Canary, now: datetime) -> Record:
-        """Money first: a crash between may count a run that was not made, and never makes one that is not counted."""
-        counted = {account.key: account for account in accounts(plan, canary, now)}
+        """Money first: a crash between may count a run that was not made, and never makes one that is not counted.
+
+        What costs nothing needs none, also where a limit was made smaller than what is spent.
+        """
+        counted = {account.key: account for account in accounts(plan, canary, now) if canary.cost > 0}
         refused = await self._ledger.spend(canary.cost, {key: account.limit for key, account in counted.items()})
         if refused is not None:
             raise RunRefused(canary.name, Skip.LIMIT, f"{counted[refused]} was spent up by others meanwhile")

@@ -1,6 +1,5 @@
 """Canaries over HTTP: how they are, a run on demand, pauses, and a changed plan."""
 
-import asyncio
 from http import HTTPStatus
 from typing import Any
 
@@ -61,7 +60,7 @@ async def reload_plan(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     context.access.admit(request, Scope.ADMIN)
     try:
-        reloaded = await asyncio.shield(context.reloader.reload())
+        reloaded = await context.reloader.reload()
     except SettingsInvalid as error:
         detail = f"the settings are not valid; the canaries before go on: {error.problems[0]}"
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=_errors(error)) from None

@@ -6,7 +6,16 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from aiohttp import web
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from monitor.canary.keeper import CanaryView
 from monitor.canary.money import Micros, dollars
@@ -19,12 +28,24 @@ from monitor.web.problems import Problem
 LONGEST_PAUSE: Final = timedelta(days=90)
 
 
+def _check_one_line(text: str) -> str:
+    """Pages and terminals show it as it is."""
+    if not text.isprintable():
+        raise ValueError("line ends and control characters are not allowed")
+    return text
+
+
 class PauseBody(BaseModel):
     """What a pause takes. It has an end, so that nobody forgets it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    reason: Annotated[str, Field(min_length=1, max_length=200, description="why; the status page tells it")]
+    reason: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+        AfterValidator(_check_one_line),
+        Field(description="why; the status page tells it"),
+    ]
     until: AwareDatetime | None = Field(None, description="its end; or give seconds")
     seconds: float | None = Field(
         None, gt=0, le=LONGEST_PAUSE.total_seconds(), allow_inf_nan=False, description="how long it lasts from now"
@@ -41,7 +62,7 @@ class PauseBody(BaseModel):
         until = self.until if self.until is not None else now + timedelta(seconds=self.seconds or 0)
         if not now < until <= now + LONGEST_PAUSE:
             detail = (
-                f"until: {render_instant(until)} is not ahead, or too far; it is {render_instant(now)} now, "
+                f"until: {until.isoformat()} is not ahead, or too far; it is {render_instant(now)} now, "
                 f"and a pause may last {LONGEST_PAUSE.days} days"
             )
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=[{"field": "until", "message": detail}])

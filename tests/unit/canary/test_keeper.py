@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 
+from monitor.canary.keeper import LOOK_EVERY_S
 from monitor.canary.plan import Canary, Plan
 from monitor.canary.runs import RunRefused
 from monitor.delivery.errors import Overloaded, ShuttingDown, StoreUnavailable
+from monitor.delivery.facts import Ended
+from monitor.delivery.model import Channel, Origin, Outcome, Reason, Verdict
 from monitor.store.ledger import AccountKey
 from monitor.telemetry import catalog
 from monitor.telemetry.catalog import Skip
 from monitor.testing.virtual_time import VirtualClock
 from monitor.timetable import Period
+from tests.records import new_record
 from tests.unit.canary.guard import NOON, Guard
 from tests.unit.canary.test_plan import DAY, HOUR, MINUTE, SECOND, plan
 
@@ -121,7 +125,7 @@ class TestMoney:
         assert made.value(catalog.CANARY_LIMIT_USED, limit="canary x, day") is not None
 
     async def test_what_others_spend_meanwhile_counts(self) -> None:
-        made = guard({"interval": 60, "jitter": 0, "price_usd": 1, "max_usd_per_day": 2})
+        made = guard({"interval": 60, "enabled": False, "price_usd": 1, "max_usd_per_day": 2})
         day = AccountKey("canary", "x", "day", datetime(2026, 11, 24, tzinfo=UTC))
         await made.ledger.spend(1_500_000, {day: None})
         async with made:
@@ -130,6 +134,34 @@ class TestMoney:
         assert refused.value.skip is Skip.LIMIT
         assert "canary x" in str(refused.value)
         assert await made.ledger.spent([day]) == {day: 1_500_000}
+
+    async def test_what_costs_nothing_runs_although_a_limit_was_passed(self) -> None:
+        made = guard({"interval": 60, "enabled": False, "price_usd": 0}, canaries={"max_usd_per_day": 1})
+        total = AccountKey("total", "", "day", datetime(2026, 11, 24, tzinfo=UTC))
+        await made.ledger.spend(2_000_000, {total: None})
+        async with made:
+            assert (await made.keeper.run_now(only(made))).canary == "x"
+
+    async def test_of_two_services_that_spend_the_rest_at_once_one_does(self) -> None:
+        one = guard({"interval": 60, "enabled": False, "price_usd": 1, "max_usd_per_day": 1})
+        two = Guard(one.plan, one.clock, one)
+        async with one, two:
+            asked = (made.keeper.run_now(only(made)) for made in (one, two))
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+        (refused,) = (str(answer) for answer in answers if isinstance(answer, RunRefused))
+        assert refused == "canary x does not run: the limit a day of canary x was spent up by others meanwhile"
+        assert len(one.launched.runs) + len(two.launched.runs) == 1
+
+    async def test_each_limit_has_a_share_that_is_spent_while_it_stands(self) -> None:
+        priced = {"interval": 60, "enabled": False, "price_usd": 1, "max_usd_per_day": 2}
+        async with guard(priced, canaries={"max_usd_per_month": 4}) as made:
+            await made.keeper.run_now(only(made))
+            await asyncio.sleep(LOOK_EVERY_S + 1)
+            assert made.value(catalog.CANARY_LIMIT_USED, limit="canary x, day") == 0.5
+            assert made.value(catalog.CANARY_LIMIT_USED, limit="all canaries, month") == 0.25
+            await made.keeper.replace(planned())
+            assert made.value(catalog.CANARY_LIMIT_USED, limit="canary x, day") is None
+            assert made.value(catalog.CANARY_LIMIT_USED, limit="all canaries, month") is None
 
     @pytest.mark.parametrize(
         "refusal", [Overloaded(1, 1), ShuttingDown("stops"), StoreUnavailable("full")], ids=["busy", "stops", "store"]
@@ -179,9 +211,25 @@ class TestPauses:
             assert two.value(catalog.CANARY_PAUSED, **WHO) == 1
             assert len(one.launched.runs) + len(two.launched.runs) == before
             await two.keeper.resume(only(two))
+            assert two.value(catalog.CANARY_PAUSED, **WHO) == 0
             await asyncio.sleep(60)
             assert one.value(catalog.CANARY_PAUSED, **WHO) == 0
         assert len(one.launched.runs) + len(two.launched.runs) == before + 1
+
+    async def test_a_pause_of_another_canary_does_not_hold(self) -> None:
+        each = {"interval": 60, "jitter": 0}
+        async with guard(each, {**each, "name": "y"}) as made:
+            await made.keeper.pause(made.keeper.plan.canaries[1], "maintenance", NOON + HOUR)
+            await asyncio.sleep(60)
+        assert minutes_past_noon(made.launched.times("x"))[-1] == 0
+        assert made.skipped("paused") == 0
+
+    async def test_a_canary_that_comes_back_by_a_reload_is_known_to_be_paused_at_once(self) -> None:
+        async with guard() as made:
+            await made.keeper.pause(only(made), "maintenance", NOON + HOUR)
+            await made.keeper.replace(planned())
+            await made.keeper.replace(made.plan)
+            assert made.value(catalog.CANARY_PAUSED, **WHO) == 1
 
     async def test_a_paused_canary_runs_when_somebody_asks(self) -> None:
         async with guard({"interval": 3600, "jitter": 0}, at=NOON + 30 * MINUTE) as made:
@@ -231,6 +279,26 @@ class TestReload:
             assert made.value(catalog.CANARY_SPEND, provider="two", canary="y") is None
             assert made.value(catalog.CANARY_INTERVAL, provider="two", canary="y") is None
             assert made.value(catalog.CANARY_INTERVAL, **WHO) == 30
+
+    async def test_a_canary_that_is_changed_goes_by_its_new_timetable_from_then_on(self) -> None:
+        async with guard({"interval": 3600, "jitter": 0}, at=NOON + 10 * MINUTE) as made:
+            await asyncio.sleep(1)
+            await made.keeper.replace(planned({"interval": 3, "jitter": 0, "prompt": "another"}))
+            assert made.launched.runs == [], "what was due by the new one before it was in force is not made up for"
+            await asyncio.sleep(7)
+        assert [at - NOON - 10 * MINUTE for at in made.launched.times()] == [
+            timedelta(seconds=second, milliseconds=1) for second in (3, 6)
+        ]
+        assert {request.prompt for request in made.launched.asked} == {"another"}
+
+    async def test_what_was_due_before_a_reload_and_not_heard_yet_runs_by_the_plan_before(self) -> None:
+        async with guard() as made:
+            await asyncio.sleep(5)
+            made.clock.move(MINUTE)
+            await made.keeper.replace(planned({"interval": 60, "jitter": 0, "prompt": "another"}))
+            await asyncio.sleep(1)
+        assert minutes_past_noon(made.launched.times())[-1] == pytest.approx(1, abs=0.1)
+        assert {request.prompt for request in made.launched.asked} == {"a lighthouse"}
 
     async def test_whoever_looks_while_the_plan_changes_sees_the_one_before(self) -> None:
         async with guard() as made:
@@ -299,6 +367,45 @@ async def test_two_hundred_at_once_each_run_once() -> None:
         await asyncio.sleep(10)
     assert sorted({name for name, _ in made.launched.runs}) == sorted(f"c{number}" for number in range(200))
     assert len(made.launched.runs) == 200
+
+
+async def test_of_several_each_runs_when_it_is_due() -> None:
+    seldom = {"name": "y", "interval": 3600, "jitter": 0}
+    async with guard({"interval": 3, "jitter": 0}, seldom, at=NOON + 10 * MINUTE) as made:
+        await asyncio.sleep(7)
+    assert len(made.launched.times("x")) == 3, "one that is made up for, and two"
+
+
+async def test_a_tick_that_was_left_out_is_told_until_a_run_comes_after_it() -> None:
+    async with guard() as made:
+        made.launched.refusal = Overloaded(1, 1)
+        await asyncio.sleep(10)
+        (view,) = await made.keeper.view()
+        assert view.left_out is not None
+        assert (view.left_out.skip, view.left_out.at - NOON < SECOND) == (Skip.BUSY, True)
+        made.launched.refusal = None
+        await asyncio.sleep(60)
+        (view,) = await made.keeper.view()
+        assert view.left_out is None
+
+
+async def test_a_stop_waits_for_a_run_that_is_just_beginning_and_not_for_ever() -> None:
+    made = guard()
+    async with made:
+        await asyncio.sleep(2)
+        made.store.delay_s = 600.0
+        await asyncio.sleep(2)
+        at_s = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - at_s == 1.0
+
+
+async def test_a_run_that_ends_before_the_canaries_begin_is_counted() -> None:
+    """One of the last process, that is taken up while this one starts."""
+    made = guard()
+    run = new_record(provider="two", origin=Origin.CANARY, canary="x").generation
+    made.series(run, Ended(0.0, Verdict(Outcome.EXPIRED, Channel.NONE, 0.0, reason=Reason.MONITOR_DOWN), None))
+    async with made:
+        assert made.value(catalog.CANARY_RUNS, **WHO, outcome=Outcome.EXPIRED) == 1
 
 
 async def test_a_store_in_trouble_leaves_runs_out_and_afterwards_they_go_on() -> None:
