@@ -118,6 +118,7 @@ LAG_SPREAD: Final = heatmap(
     "How often the loop was how late. Rare spikes are the garbage collector; a band that moves up is load.",
     Unit.SECONDS,
     buckets(_LAG),
+    scheme="Purples",
     exemplars=False,
 )
 
