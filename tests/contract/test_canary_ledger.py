@@ -100,6 +100,13 @@ async def test_what_is_old_is_let_go_of_and_the_rest_stands(ledger: CanaryLedger
     assert await ledger.spent([TOTAL_MONTH, TOTAL]) == {TOTAL: 5}
 
 
+async def test_a_pause_that_began_long_ago_is_kept_until_it_is_over(ledger: CanaryLedger) -> None:
+    pause = Pause("fox", "budget", NOW, NOW + timedelta(days=30))
+    await ledger.pause(pause)
+    await ledger.forget(claims_before=NOW + timedelta(days=7), accounts_before=DAY)
+    assert await ledger.pauses() == [pause]
+
+
 async def test_a_run_keeps_whose_it_is(store: RecordStore, ledger: CanaryLedger) -> None:
     record = new_record(origin=Origin.CANARY, canary="fox")
     await store.add(record)

@@ -47,6 +47,13 @@ async def _only(service: Running) -> dict[str, Any]:
     return canary
 
 
+async def _run_to_its_end(service: Running) -> None:
+    assert (await _post(service, "/v1/canaries/fox/run"))[0] == 202
+    async with asyncio.timeout(20):
+        while (await _only(service))["runs"][0]["outcome"] is None:
+            await asyncio.sleep(0.05)
+
+
 async def test_a_run_on_demand_goes_the_way_of_every_generation_and_is_measured_and_paid(tmp_path: Path) -> None:
     brief = {"quick": {"grace": 0.5, "interval": 0.5, "max_attempts": 4, "window": 3.0}}
     provider = {"measured_ratio": 0.0, "check_private_assets": True}
@@ -86,10 +93,7 @@ async def test_while_it_runs_it_is_not_run_again(tmp_path: Path) -> None:
 
 async def test_at_the_limit_a_run_on_demand_is_refused_and_says_which(tmp_path: Path) -> None:
     async with _service(tmp_path, canary=[{**FOX, "max_usd_per_day": 0.05}]) as service:
-        await _post(service, "/v1/canaries/fox/run")
-        async with asyncio.timeout(20):
-            while (await _only(service))["runs"][0]["outcome"] is None:
-                await asyncio.sleep(0.05)
+        await _run_to_its_end(service)
         status, problem = await _post(service, "/v1/canaries/fox/run")
         assert (status, problem["reason"]) == (409, "limit")
         assert "$0.01 of $0.05 left" in problem["detail"]
@@ -177,12 +181,38 @@ class TestReload:
             return settings.model_copy(update={"canaries": limited})
 
         async with _service(tmp_path, reread) as service:
-            await _post(service, "/v1/canaries/fox/run")
             assert (await _post(service, "/-/reload"))[1]["limits_changed"] is True
-            async with asyncio.timeout(20):
-                while (await _only(service))["runs"][0]["outcome"] is None:
-                    await asyncio.sleep(0.05)
+            await _run_to_its_end(service)
             assert (await _post(service, "/v1/canaries/fox/run"))[1]["reason"] == "limit"
+
+    async def test_a_limit_of_a_provider_that_was_changed_holds_without_a_restart(self, tmp_path: Path) -> None:
+        def reread(settings: Settings) -> Settings:
+            (provider,) = settings.providers
+            limited = provider.model_copy(update={"max_canary_usd_per_day": Decimal("0.05")})
+            return settings.model_copy(update={"providers": (limited,)})
+
+        async with _service(tmp_path, reread) as service:
+            told = (await _post(service, "/-/reload"))[1]
+            assert (told["limits_changed"], told["needs_restart"]) == (True, [])
+            await _run_to_its_end(service)
+            status, problem = await _post(service, "/v1/canaries/fox/run")
+            assert (status, problem["reason"]) == (409, "limit")
+            assert "provider superduperai" in problem["detail"]
+
+    async def test_one_that_is_mended_is_taken_and_says_so(self, tmp_path: Path) -> None:
+        wrong = [True]
+
+        def reread(settings: Settings) -> Settings:
+            if wrong:
+                wrong.clear()
+                raise SettingsInvalid(["canary.0.prompt: is missing"])
+            return settings
+
+        async with _service(tmp_path, reread) as service:
+            assert (await _post(service, "/-/reload"))[0] == 422
+            assert service.registry.get_sample_value(catalog.RELOADED.name) == 0
+            assert (await _post(service, "/-/reload"))[0] == 200
+            assert service.registry.get_sample_value(catalog.RELOADED.name) == 1
 
     async def test_one_that_is_not_valid_leaves_the_old_one_and_says_why(self, tmp_path: Path) -> None:
         def reread(_: Settings) -> Settings:

@@ -389,6 +389,17 @@ async def test_a_tick_that_was_left_out_is_told_until_a_run_comes_after_it() -> 
         assert view.left_out is None
 
 
+async def test_a_view_tells_what_each_canary_spent_itself() -> None:
+    each = {"interval": 60, "enabled": False, "price_usd": 1, "max_usd_per_day": 2}
+    async with guard(each, {**each, "name": "y"}) as made:
+        for canary in made.keeper.plan.canaries:
+            await made.keeper.run_now(canary)
+        views = await made.keeper.view()
+    assert [[(account.title, micros) for account, micros in view.spent.items()] for view in views] == [
+        [(f"canary {name}, day", 1_000_000), (f"canary {name}, month", 1_000_000)] for name in "xy"
+    ]
+
+
 async def test_a_stop_waits_for_a_run_that_is_just_beginning_and_not_for_ever() -> None:
     made = guard()
     async with made:
