@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
 import orjson
@@ -9,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from monitor.canary.money import micros, render_usd
 from monitor.cli.client import open_service
 from monitor.cli.loop import run
 from monitor.cli.one_generation import show_generation
@@ -125,5 +127,10 @@ def _clock(instant: str) -> str:
 
 
 def _spent(spending: dict[str, Any]) -> str:
-    limit = spending["limit_usd"]
-    return f"${spending['spent_usd']:,.2f}" + ("" if limit is None else f" of ${limit:,.2f}")
+    spent, limit = spending["spent_usd"], spending["limit_usd"]
+    return _usd(spent) + ("" if limit is None else f" of {_usd(limit)}")
+
+
+def _usd(amount: float) -> str:
+    """JSON has exact amounts as the nearest float, which is written as it was."""
+    return render_usd(micros(Decimal(str(amount))))

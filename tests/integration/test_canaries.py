@@ -12,6 +12,8 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
+from monitor.cli import canary_commands
+from monitor.cli.client import ServiceFailed
 from monitor.delivery.errors import SettingsInvalid
 from monitor.settings import Settings, hash_token, load_settings
 from monitor.simulator.app import serve_simulator
@@ -117,6 +119,19 @@ async def test_a_pause_is_told_until_it_is_ended(tmp_path: Path) -> None:
         assert service.registry.get_sample_value(catalog.CANARY_PAUSED.name, who) == 1
         assert (await _post(service, "/v1/canaries/fox/resume"))[0] == 200
         assert (await _only(service))["pause"] is None
+
+
+async def test_the_command_line_pauses_lists_and_resumes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with _service(tmp_path, canary=[FOX, {**FOX, "name": "owl"}]) as service:
+        await canary_commands._pause(service.url, ["fox", "owl"], "moving house", 3600)
+        listed = await canary_commands._canaries(service.url)
+        assert [canary["pause"]["reason"] for canary in listed] == ["moving house"] * 2
+        await canary_commands._resume(service.url, ["owl"])
+        assert [canary["pause"] is None for canary in await canary_commands._canaries(service.url)] == [False, True]
+        with pytest.raises(ServiceFailed, match="there is no canary 'elk'; there are: fox, owl"):
+            await canary_commands._resume(service.url, ["elk"])
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split(" until ")[0] for line in said] == ["fox is paused", "owl is paused", "owl runs again"]
 
 
 @pytest.mark.parametrize(
