@@ -198,7 +198,7 @@ class Delivery:
         self._advance()
 
     def _announce_poll(self, attempt: int, now_s: float) -> None:
-        lingering = self._race.verdict is not None
+        lingering = self._race.lingering is Channel.POLLING
         if attempt and not self._polling_announced and not lingering:
             self._polling_announced = True
             self._emit(PollingStarted(now_s, self._race.polling_is_early))

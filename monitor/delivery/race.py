@@ -204,8 +204,8 @@ class Race:
 
     def stream_ended(self, now_s: float, error: ChannelError | None, retry_s: float | None = None) -> None:
         """The stream is closed: by its server (no error), or by a failure. `retry_s` is what its `retry:` said."""
-        if self.is_finished:
-            return
+        if self.verdict is not None and self.lingering is not Channel.SSE:
+            return  # nobody wants to hear any more, also where polling lingers
         stood = self._stream is _Stream.OPEN
         is_stable = stood and now_s - self._opened_at_s >= BACKOFF_CAP_S
         self._failures = 1 if is_stable else self._failures + 1

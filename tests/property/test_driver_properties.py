@@ -142,6 +142,7 @@ class _Story:
     provider: Stubborn
     stop: _Stop | None
     emit_fails: bool
+    lingers: bool
     facts: list[Fact] = field(default_factory=list)
     verdict: Verdict | None = None
     ended_at_s: float = 0.0
@@ -158,7 +159,7 @@ class _Story:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        race = Race(self.policy, loop.time(), jitter=lambda: 0.5)
+        race = Race(self.policy, loop.time(), lingers=self.lingers, jitter=lambda: 0.5)
         delivery = Delivery(self.provider, HANDLE, race, TRACE, self._hear)
         running = loop.create_task(delivery.run())
         if self.stop is not None and self.stop.at_s < float("inf"):
@@ -166,10 +167,21 @@ class _Story:
         await asyncio.wait([running])
         self.ended_at_s = loop.time()
         self.verdict = None if running.cancelled() else running.result()
+        if delivery.is_lingering:
+            await self._linger(delivery)
         heard, calls = len(self.facts), dict(self.provider.calls)
         assert asyncio.all_tasks() == {asyncio.current_task()}
         await asyncio.sleep(100.0)
         assert (len(self.facts), self.provider.calls) == (heard, calls)
+
+    async def _linger(self, delivery: Delivery) -> None:
+        """Only the loser's calls are made any more."""
+        assert self.verdict is not None
+        won = "subscribe" if self.verdict.channel is Channel.SSE else "poll"
+        made = self.provider.calls[won]
+        await delivery.linger()
+        assert self.provider.calls[won] == made
+        assert delivery.measurement is not None
 
     def _hear(self, fact: Fact) -> None:
         self.facts.append(fact)
@@ -180,7 +192,7 @@ class _Story:
         return [fact for fact in self.facts if isinstance(fact, kind)]
 
 
-_STORIES = st.builds(_Story, _POLICIES, _PROVIDERS, _STOPS, st.booleans())
+_STORIES = st.builds(_Story, _POLICIES, _PROVIDERS, _STOPS, st.booleans(), st.booleans())
 
 
 @settings(max_examples=400)

@@ -27,11 +27,13 @@ from monitor.delivery.facts import (
 )
 from monitor.delivery.model import (
     Channel,
+    ChannelResult,
     ErrorKind,
     Failed,
     Flow,
     Handle,
     Kind,
+    Measurement,
     Outcome,
     Pending,
     Reason,
@@ -62,10 +64,11 @@ class Played:
     provider: ScriptedProvider
     policy: Policy = FIXED
     listener: Callable[[Fact], None] | None = None
+    lingers: bool = False
     facts: list[Fact] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        race = Race(self.policy, asyncio.get_running_loop().time(), jitter=lambda: 1.0)
+        race = Race(self.policy, asyncio.get_running_loop().time(), lingers=self.lingers, jitter=lambda: 1.0)
         self.delivery = Delivery(self.provider, HANDLE, race, TRACE, self._hear)
 
     async def run(self) -> Verdict:
@@ -174,6 +177,15 @@ class TestDelivered:
         assert await played.run() == delivered(Channel.SSE, 12.0, 1)
         (ended,) = played.of(PollEnded)
         assert (ended.at_s, ended.started_at_s, ended.result, ended.status) == (12.0, 10.0, CallResult.CANCELLED, None)
+
+    async def test_a_poll_that_begins_in_the_instant_of_the_end_is_none_that_lingers(self) -> None:
+        played = Played(scripted(polls=[HANG]))
+        task = asyncio.create_task(played.run())
+        await asyncio.sleep(5.0)
+        asyncio.get_running_loop().call_at(10.0, played.delivery.cancel)  # after the timer of the race
+        assert (await task).attempts == 1
+        assert played.of(PollingStarted) == [PollingStarted(10.0, early=False)]
+        assert [fact.lingering for fact in played.of(PollStarted) + played.of(PollEnded)] == [False, False]
 
     async def test_both_in_one_instant_make_one_winner(self) -> None:
         stream = Connection([Say(11.0, ready("by-stream"))])
@@ -298,6 +310,42 @@ class TestDelivered:
 
         played = Played(scripted(Connection([Say(74.0, ready())])), listener=block)
         assert await played.run() == delivered(Channel.SSE, 74.0, 6)
+
+
+class TestLingering:
+    async def test_a_stream_that_ended_with_its_result_is_not_opened_again_while_polls_are_measured(self) -> None:
+        stream = Connection([Say(3.0, ready())], stays_open=False)
+        played = Played(scripted(stream, polls=[PENDING, Say(0.0, ready())]), lingers=True)
+        assert await played.run() == delivered(Channel.SSE, 3.0)
+        await played.delivery.linger()
+        assert played.provider.subscribed_at_s == [0.0]
+        assert played.provider.polled_at_s == [10.0, 20.0]
+        assert played.delivery.measurement == Measurement(ChannelResult.WON, ChannelResult.CONFIRMED, 17.0)
+
+    async def test_the_stream_stays_open_until_it_confirms(self) -> None:
+        played = Played(scripted(Connection([Say(12.0, ready())]), polls=[Say(0.0, ready())]), lingers=True)
+        assert await played.delivery.run() == delivered(Channel.POLLING, 10.0, 1)
+        assert played.provider.open_calls == 1
+        await played.delivery.linger()
+        assert played.provider.open_calls == 0
+        assert played.delivery.measurement == Measurement(ChannelResult.CONFIRMED, ChannelResult.WON, 2.0)
+
+    async def test_a_task_that_is_cancelled_while_it_lingers_closes_everything(self) -> None:
+        played = Played(scripted(polls=[Say(0.0, ready())]), lingers=True)
+        await played.delivery.run()
+        task = asyncio.create_task(played.delivery.linger())
+        asyncio.get_running_loop().call_at(20.0, task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (played.provider.open_calls, played.delivery.measurement) == (0, None)
+
+    async def test_polls_that_linger_say_so_and_do_not_start_polling_again(self) -> None:
+        played = Played(scripted(Connection([Say(3.0, ready())])), lingers=True)
+        await played.run()
+        await played.delivery.linger()
+        assert [fact.lingering for fact in played.of(PollStarted)] == [True] * 6
+        assert [fact.lingering for fact in played.of(PollEnded)] == [True] * 6
+        assert played.of(PollingStarted) == []
 
 
 class TestNotDelivered:
