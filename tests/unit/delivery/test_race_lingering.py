@@ -40,9 +40,11 @@ def run(race: Race, poll: ChannelError | None = None) -> list[tuple[float, Instr
         now_s = race.wake_at_s
         for instruction in race.tick(now_s):
             told.append((now_s, instruction))
-            if isinstance(instruction, Poll) and poll is None:
+            if not isinstance(instruction, Poll):
+                continue
+            if poll is None:
                 race.saw(now_s, Channel.POLLING, Pending())
-            elif isinstance(instruction, Poll):
+            else:
                 race.poll_failed(now_s, poll)
     return told
 
