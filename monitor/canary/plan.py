@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -119,7 +120,7 @@ class Canary:
         return Tick(planned_at + timedelta(microseconds=jitter_us), planned_at)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """All canaries and what they may cost together. `zone` is where days and months of spending begin."""
 
@@ -131,6 +132,16 @@ class Plan:
     def canary(self, name: str) -> Canary | None:
         """The named canary."""
         return next((canary for canary in self.canaries if canary.name == name), None)
+
+    @cached_property
+    def costs(self) -> Mapping[tuple[str, Timetable], Micros]:
+        """What the canaries of a provider that are due together cost, each once. They are counted at every tick."""
+        costs: dict[tuple[str, Timetable], Micros] = {}
+        for canary in self.canaries:
+            if canary.is_enabled and canary.cost > 0:
+                key = canary.provider, canary.timetable
+                costs[key] = Micros(costs.get(key, NOTHING) + canary.cost)
+        return costs
 
 
 def build_plan(settings: Settings) -> Plan:

@@ -22,7 +22,7 @@ from typing import Final
 from monitor.canary.money import NOTHING, Micros, render_usd
 from monitor.canary.plan import Canary, Limits, Plan, Tick
 from monitor.store.ledger import AccountKey
-from monitor.timetable import Period, day_around, month_around
+from monitor.timetable import Period, Timetable, day_around, month_around
 
 _INSTANT: Final = timedelta(microseconds=1)
 _CIRCLE: Final = 1 << 64
@@ -160,7 +160,7 @@ def _left(
 def _choose(plan: Plan, canary: Canary, tick: Tick, now: datetime, account: Account, left: Micros) -> Decision:
     if left < canary.cost:
         return _stop(account, left)
-    planned = Micros(canary.cost + _planned(plan, account, now))
+    planned = Micros(canary.cost + _planned(plan, canary, account, now))
     if planned <= left:
         return _FREE
     place = (canary.timetable.index(tick.planned_at) * _GOLDEN_STEP + _start_of(canary.name)) % _CIRCLE
@@ -182,28 +182,32 @@ def _strictest(decisions: list[Decision]) -> Decision:
     )
 
 
-def _planned(plan: Plan, account: Account, now: datetime) -> Micros:
+def _planned(plan: Plan, canary: Canary, account: Account, now: datetime) -> Micros:
     """What the ticks that are planned later than `now` and before the end of the period would cost."""
     day = day_around(now, plan.zone)
     today, later = Period(now + _INSTANT, day.end), Period(day.end, account.period.end)
-    counted = (canary for canary in plan.canaries if canary.cost > 0 and _is_counted(canary, account))
-    costs = (canary.cost * (_runs(canary, today) + _runs_of_days(canary, later)) for canary in counted)
-    return Micros(sum(costs))
+    costs = _costs(plan, canary, account)
+    return Micros(sum(cost * (_count(each, today) + _count_days(each, later)) for each, cost in costs))
 
 
-def _is_counted(canary: Canary, account: Account) -> bool:
-    names = {Holder.CANARY: canary.name, Holder.PROVIDER: canary.provider, Holder.TOTAL: ""}
-    return names[account.holder] == account.name
+def _costs(plan: Plan, canary: Canary, account: Account) -> Iterable[tuple[Timetable, Micros]]:
+    """What is counted in `account`, which `canary` is counted in too, whenever a timetable has a tick."""
+    if account.holder is Holder.CANARY:
+        return ((canary.timetable, canary.cost),)
+    is_total = account.holder is Holder.TOTAL
+    return (
+        (timetable, cost) for (provider, timetable), cost in plan.costs.items() if is_total or provider == account.name
+    )
 
 
-def _runs(canary: Canary, period: Period) -> int:
-    return canary.runs(period) if period.start < period.end else 0
+def _count(timetable: Timetable, period: Period) -> int:
+    return timetable.count(period) if period.start < period.end else 0
 
 
 @lru_cache(maxsize=1024)
-def _runs_of_days(canary: Canary, days: Period) -> int:
+def _count_days(timetable: Timetable, days: Period) -> int:
     """Kept: it is the same for all ticks of a day."""
-    return _runs(canary, days)
+    return _count(timetable, days)
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,7 @@ is left out and nothing made up for.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, Protocol
@@ -25,8 +25,8 @@ _HORIZON: Final = timedelta(days=8 * 366 + 2)
 """From a 29 February to the next it may be eight years. What is not due for longer never is."""
 
 
-class Timetable(Protocol):
-    """The instants at which something is due, in UTC."""
+class Timetable(Hashable, Protocol):
+    """The instants at which something is due, in UTC. Two that say the same are equal."""
 
     @property
     def zone(self) -> ZoneInfo:

@@ -41,6 +41,13 @@ class TestPlan:
         assert plan({"interval": 60}) == plan({"interval": 60})
         assert plan({"interval": 60}) != plan({"interval": 61})
 
+    def test_canaries_that_are_due_together_are_counted_together(self) -> None:
+        own = {"name": "own", "cron": "0 3 * * *", "price_usd": 1}
+        off, free = {"name": "off", "interval": 60, "enabled": False}, {"name": "free", "interval": 60, "price_usd": 0}
+        made = plan({"interval": 60}, {"name": "y", "interval": 60}, own, off, free)
+        each, alone = made.canaries[0].timetable, made.canaries[2].timetable
+        assert made.costs == {("one", each): 80_000, ("one", alone): 1_000_000}
+
     def test_it_finds_a_canary_by_name(self) -> None:
         made = plan({"interval": 60})
         assert made.canary("x") is made.canaries[0]
