@@ -49,23 +49,21 @@ class Reloader:
         Raises SettingsInvalid, StoreUnavailable.
         """
         async with self._one_at_a_time:
+            is_taken = False
             try:
                 reloaded = await self._reload()
+                is_taken = True
             except SettingsInvalid as error:
-                self._note(False)
                 said = "the settings are not valid; the canaries before go on"
                 _logger.error(said, problems=list(error.problems))  # noqa: TRY400 - the trace would tell nothing
                 raise
             except StoreUnavailable as error:
-                self._note(False)
                 _logger.error("the plan could not be put in force", error=str(error))  # noqa: TRY400
                 raise
-            self._note(True)
-            said = "canaries run as the settings say now"
-            _logger.info(said, canaries=reloaded.canaries, changed=reloaded.changed, gone=reloaded.gone)
-            if reloaded.needs_restart:
-                _logger.warning("other settings were changed and need a restart", sections=reloaded.needs_restart)
-            return reloaded
+            finally:
+                self._note(is_taken)
+        _tell(reloaded)
+        return reloaded
 
     def reload_soon(self) -> None:
         """The same for a signal: nobody waits, and what is wrong is in the log."""
@@ -104,6 +102,13 @@ class Reloader:
             != (plan.limits, plan.provider_limits, plan.zone),
             needs_restart=_differing(merged, read),
         )
+
+
+def _tell(reloaded: Reloaded) -> None:
+    said = "canaries run as the settings say now"
+    _logger.info(said, canaries=reloaded.canaries, changed=reloaded.changed, gone=reloaded.gone)
+    if reloaded.needs_restart:
+        _logger.warning("other settings were changed and need a restart", sections=reloaded.needs_restart)
 
 
 def _merge(running: Settings, read: Settings) -> Settings:
