@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
         self.status = 0
         self.headers: dict[str, str] = {}
         self._loop = asyncio.get_running_loop()
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = _lenient_parser(self)
         self._transport: asyncio.Transport | None = None
         self._pieces: deque[bytes] = deque()
         self._buffered_bytes = 0
@@ -290,6 +290,15 @@ class Connection(asyncio.Protocol):
         self.close()
 
 
+def _lenient_parser(protocol: object) -> httptools.HttpResponseParser:
+    """As forgiving as clients are: of header lines that go on in the next (RFC 9112, section 5.2), and of lone LFs."""
+    parser = httptools.HttpResponseParser(protocol)
+    parser.set_dangerous_leniencies(  # dangerous to servers, whose requests pass through others
+        lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+    )
+    return parser
+
+
 class _Unpacker:
     """Unpacks what a server packed though nobody asked, a bounded piece at a time."""
 
@@ -302,7 +311,9 @@ class _Unpacker:
         self._packed = packed
 
     def more(self) -> bytes:
-        """The next piece, b"" when more is needed."""
+        """The next piece, b"" when more is needed. What follows the end is dropped, as browsers do."""
+        if self._zlib.eof:
+            return b""
         try:
             unpacked = self._zlib.decompress(self._packed, _UNPACKED_BYTES)
         except zlib.error as error:

@@ -334,6 +334,44 @@ async def test_an_honest_packed_body_is_read() -> None:
         assert isinstance(await poll(provider), Ready)
 
 
+async def test_what_follows_the_end_of_a_packed_body_is_not_kept() -> None:
+    part, parts = b"x" * 65_536, 500
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Encoding": "gzip"})
+        await response.prepare(request)
+        await response.write(gzip.compress(orjson.dumps(a_file(url=ASSET_URL))))
+        for _ in range(parts):
+            await response.write(part)
+        return response
+
+    async with serve(answer) as peer, provider_at(peer.url) as provider:
+        tracemalloc.start()
+        assert isinstance(await poll(provider), Ready)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 8 * 1024 * 1024
+
+
+LOOSE = {
+    "line feeds alone": b"HTTP/1.1 200 OK\nContent-Length: %d\n\n%s",
+    "a header over two lines": b"HTTP/1.1 200 OK\r\nX-Note: one\r\n two\r\nContent-Length: %d\r\n\r\n%s",
+    "a control character in a header": b"HTTP/1.1 200 OK\r\nX-Note: a\x01b\r\nContent-Length: %d\r\n\r\n%s",
+    "no reason": b"HTTP/1.1 200\r\nContent-Length: %d\r\n\r\n%s",
+    "an older version": b"HTTP/1.0 200 OK\r\nX-Bytes: %d\r\n\r\n%s",
+    "hints before": b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s",
+    "spaces after the size of a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x  \r\n%s\r\n0\r\n\r\n",
+    "trailers": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x;a=b\r\n%s\r\n0\r\nX-Sum: 1\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("reply", LOOSE.values(), ids=LOOSE)
+async def test_an_answer_that_is_written_loosely_is_read(reply: bytes) -> None:
+    body = orjson.dumps(a_file(url=ASSET_URL))
+    async with serve_bytes(reply % (len(body), body)) as url, provider_at(url) as provider:
+        assert isinstance(await poll(provider), Ready)
+
+
 RAW: dict[str, tuple[bytes, ErrorKind, bool]] = {
     "no HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", ErrorKind.MALFORMED, True),
     "nothing": (b"", ErrorKind.UNAVAILABLE, False),
