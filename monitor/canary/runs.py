@@ -117,7 +117,7 @@ class CanaryRuns:
 
     async def _refuse_overlap(self, canary: Canary) -> None:
         last = (await self._ledger.last_runs([canary.name], 1))[canary.name]
-        if last and last[0].outcome is None and self._clock.now() - last[0].created_at < self._longest_run:
+        if last and last[0].outcome is None and abs(self._clock.now() - last[0].created_at) < self._longest_run:
             raise RunRefused(canary.name, Skip.OVERLAP, f"its last run, {last[0].generation_id}, is still in flight")
 
     async def _spent(self, plan: Plan, canary: Canary, now: datetime) -> dict[Account, Micros]:

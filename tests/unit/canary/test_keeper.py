@@ -103,6 +103,19 @@ async def test_a_run_whose_service_died_does_not_silence_the_canary_for_ever() -
     assert len(made.launched.runs) == 3, "one each three minutes, which is the longest that a run can take"
 
 
+async def test_a_run_that_began_by_a_clock_far_ahead_and_never_ended_does_not_silence_the_canary() -> None:
+    made = guard()
+    made.launched.takes_s = 30 * DAY.total_seconds()
+    async with made:
+        await asyncio.sleep(1)
+        made.clock.move(DAY)
+        await asyncio.sleep(60)
+        made.clock.move(-DAY)
+        before = len(made.launched.runs)
+        await asyncio.sleep(120)
+    assert len(made.launched.runs) > before
+
+
 class TestMoney:
     async def test_a_run_is_counted_in_the_store_and_in_the_metric(self) -> None:
         made = guard()
