@@ -34,7 +34,7 @@ check: install ## Lint, format, types, import contracts, built files
 	$(BIN)/lint-imports
 
 unit: install ## Run the tests
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadgroup
 
 bench: install ## Measure speed and memory against a bare client; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks

@@ -21,7 +21,7 @@ from tests.dashboards.preview.page import WIDTH, draw_page
 from tests.dashboards.scene import Scene, now_s, open_scene, repeat
 from tests.programs import require
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180), pytest.mark.xdist_group("panels")]
 
 POLICY: Final = {"grace": 0.3, "interval": 0.3, "max_attempts": 8, "window": 3.0, "check_on_open": False}
 FAULTS: Final = ("healthy", "silent", "sse_401", "flapping", "poll_5xx_burst", "asset_404", "dead_air", "late")

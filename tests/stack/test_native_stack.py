@@ -21,7 +21,7 @@ from tests.prometheus import Prometheus
 from tests.stack.files import ROOT, StackFiles, host_and_port
 from tests.stack.native import PROGRAMS, NativeStack, require_programs, run_quietly, started
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180), pytest.mark.xdist_group("stack")]
 
 FILES = StackFiles(ROOT)
 COUNTED = f'{catalog.OUTCOMES.name}{{job="monitor",outcome="delivered"}} > 0'

@@ -18,7 +18,7 @@ from tests.programs import require
 from tests.prometheus import Prometheus, open_prometheus
 from tests.serving import Running, running
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180), pytest.mark.xdist_group("prometheus")]
 
 POLICY: Final = {"grace": 0.3, "interval": 0.3, "max_attempts": 8, "window": 4.0, "check_on_open": False}
 AT_ONCE: Final = ("healthy", "silent", "file_id_only", "task_error", "create_422", "poll_404_first")

@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.canary.money import Micros, render_usd
+from monitor.canary.money import Micros
 from monitor.canary.plan import Plan, Tick
 from monitor.canary.spending import (
     Account,
     Choice,
     Decision,
-    Holder,
     Span,
     accounts,
     decide_on_demand,
@@ -48,15 +47,6 @@ def run_all(made: Plan, period: Period) -> tuple[list[tuple[Tick, Decision]], Sp
 
 def ran(decided: Iterable[tuple[Tick, Decision]]) -> list[datetime]:
     return [tick.planned_at for tick, decision in decided if decision.choice is Choice.ALLOW]
-
-
-def test_a_day_of_twenty_canaries_at_one_a_minute_costs_exactly_what_the_plan_says() -> None:
-    made = plan(*({"name": f"c{number}", "provider": "two", "interval": 60, "jitter": 0} for number in range(20)))
-    decided, spent = run_all(made, Period(MIDNIGHT, MIDNIGHT + DAY))
-    planned = sum(canary.runs(Period(MIDNIGHT, MIDNIGHT + DAY)) * canary.cost for canary in made.canaries)
-    (total,) = (at for at in spent if (at.holder, at.span) == (Holder.TOTAL, Span.DAY))
-    assert (len(ran(decided)), spent[total]) == (20 * 1440, planned)
-    assert render_usd(spent[total]) == "$1,152.00"
 
 
 def test_where_a_quarter_can_be_paid_every_fourth_runs_all_day_long_and_the_money_is_spent() -> None:
