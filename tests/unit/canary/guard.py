@@ -25,18 +25,20 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 @dataclass
 class Launched:
-    """Takes runs on, and ends each after `takes_s`; or refuses all."""
+    """Takes runs on, and ends each after `takes_s`; or refuses all, whereupon the store may fail."""
 
     clock: VirtualClock
     store: MemoryRecordStore
     takes_s: float = 1.0
     outcome: Outcome = Outcome.DELIVERED
     refusal: Exception | None = None
+    breaks_store: bool = False
     runs: list[tuple[str, datetime]] = field(default_factory=list)
     asked: list[GenerationRequest] = field(default_factory=list)
 
     async def accept(self, provider: str, request: GenerationRequest, *, canary: str | None) -> tuple[Record, bool]:
         if self.refusal is not None:
+            self.store.is_failing = self.store.is_failing or self.breaks_store
             raise self.refusal
         now = self.clock.now()
         record = new_record(created_at=now, provider=provider, origin=Origin.CANARY, canary=canary)

@@ -191,6 +191,17 @@ class TestMoney:
         assert made.value(catalog.CANARY_SPEND, **WHO) == 0
         assert made.skipped("store" if isinstance(refusal, StoreUnavailable) else "busy") > 0
 
+    async def test_what_cannot_be_given_back_stays_counted_and_the_canary_goes_on(self) -> None:
+        made = guard()
+        made.launched.refusal, made.launched.breaks_store = StoreUnavailable("full"), True
+        async with made:
+            await asyncio.sleep(1)
+            made.launched.refusal, made.store.is_failing = None, False
+            await asyncio.sleep(60)
+        day = AccountKey("canary", "x", "day", datetime(2026, 11, 24, tzinfo=UTC))
+        assert (made.skipped("store"), len(made.launched.runs)) == (1, 1)
+        assert await made.ledger.spent([day]) == {day: 2 * 40_000}
+
     async def test_a_day_of_twenty_at_one_a_minute_costs_what_the_plan_says(self) -> None:
         several = [{"name": f"c{number}", "interval": 60, "jitter": 0} for number in range(20)]
         midnight = datetime(2026, 11, 25, tzinfo=UTC)

@@ -1,5 +1,7 @@
 """A reload that does not come off is told as one, whoever asked for it, and leaves the plan as it is."""
 
+import asyncio
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -18,6 +20,8 @@ class _Reloading:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.noted: list[bool] = []
+        self.written: list[str] = []
+        """Names of the one canary in the file, at each look at it; then it is x."""
         self.guard = Guard(plan({**CANARY, "name": "before"}), VirtualClock(NOON))
         self._error = error
         self.reloader = Reloader(
@@ -31,10 +35,10 @@ class _Reloading:
     def _read(self) -> Settings:
         if self._error is not None:
             raise self._error
-        return self._settings()
+        return self._settings(self.written.pop(0) if self.written else "x")
 
-    def _settings(self) -> Settings:
-        return load_settings(overrides={"providers": PROVIDERS, "canary": [CANARY]})
+    def _settings(self, name: str = "x") -> Settings:
+        return load_settings(overrides={"providers": PROVIDERS, "canary": [{**CANARY, "name": name}]})
 
 
 async def test_a_store_that_does_not_answer_leaves_the_plan_and_is_noted() -> None:
@@ -47,6 +51,16 @@ async def test_a_store_that_does_not_answer_leaves_the_plan_and_is_noted() -> No
         guard.store.is_failing = False
         await made.reloader.reload()
         assert (made.noted, made.names) == ([False, True], ["x"])
+
+
+async def test_of_two_who_ask_at_once_the_later_plan_stays() -> None:
+    made = _Reloading()
+    async with made.guard as guard:
+        guard.store.delay_s = 0.02
+        made.written = ["new", "before"]  # to put a new one in force takes longer
+        first, second = await asyncio.gather(made.reloader.reload(), made.reloader.reload())
+        assert [first.canaries, second.canaries] == [("new",), ("before",)]
+        assert made.names == ["before"]
 
 
 @pytest.mark.parametrize(
