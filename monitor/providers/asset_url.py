@@ -36,9 +36,9 @@ def usable_url(url: Any, media_type: str | None, kind: Kind, base_url: str) -> s
         if not parsed.scheme:
             url = urljoin(base_url, url)
             parsed = URL(url)
+        if parsed.scheme not in ("http", "https") or not parsed.host:  # which is not decoded before it is asked for
+            return None
     except ValueError:
-        return None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
         return None
     fits = media_type == kind if is_told else parsed.suffix.removeprefix(".").lower() in _EXTENSIONS[kind]
     return url if fits else None

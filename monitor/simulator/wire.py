@@ -102,7 +102,7 @@ def data_of(job: Job, *, is_ready: bool) -> dict[str, Any] | None:
 
 
 def result_url(job: Job) -> str:
-    """The URL of the result, in the shape that the job's fault asks for.."""
+    """The URL of the result, in the shape that the job's fault asks for."""
     extension = "png" if job.kind == "image" else "mp4"
     path = f"/assets/generated/{job.kind}/{job.file_id}"
     match job.fault.url:
