@@ -1,7 +1,8 @@
 """The ledger of canaries in SQLite or PostgreSQL, through SQLAlchemy Core."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -17,7 +18,9 @@ from monitor.store.tables import canary_claims, canary_pauses, canary_spending, 
 from monitor.store.trouble import DATABASE_ERRORS, unavailable
 
 _INSERT: Final[Mapping[str, Callable[[sa.Table], Any]]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-_RUN: Final = ("id", "created_at_ms", "outcome", "reason", "channel", "duration_s")
+_AT_ONCE: Final = 100
+"""Canaries of one query: SQLite joins 500 at the most."""
+_RUN: Final = ("id", "canary", "created_at_ms", "outcome", "reason", "channel", "duration_s")
 
 _Result = TypeVar("_Result")
 
@@ -59,7 +62,7 @@ class SqlCanaryLedger:
         wanted = set(accounts)
         begins = sorted({to_ms(account.begins_at) for account in wanted})
         query = select(canary_spending).where(canary_spending.c.begins_at_ms.in_(begins))
-        rows = await self._read(lambda connection: connection.execute(query).all())
+        rows = await self._rows(query)
         found = {AccountKey(row.holder, row.name, row.span, from_ms(row.begins_at_ms)): row.micros for row in rows}
         return {account: micros for account, micros in found.items() if account in wanted}
 
@@ -81,12 +84,17 @@ class SqlCanaryLedger:
     async def pauses(self) -> list[Pause]:
         """See `CanaryLedger`."""
         query = select(canary_pauses).order_by(canary_pauses.c.canary)
-        rows = await self._read(lambda connection: connection.execute(query).all())
+        rows = await self._rows(query)
         return [Pause(row.canary, row.reason, from_ms(row.since_ms), from_ms(row.until_ms)) for row in rows]
 
     async def last_runs(self, canaries: Sequence[str], limit: int) -> dict[str, list[CanaryRun]]:
-        """See `CanaryLedger`. One search of the index for each: together they would be a scan of all runs."""
-        return await self._read(lambda connection: {name: _runs(connection, name, limit) for name in canaries})
+        """See `CanaryLedger`."""
+        found: dict[str, list[CanaryRun]] = {name: [] for name in canaries}
+        for names in _batched(canaries, _AT_ONCE):
+            query = sa.union_all(*(_newest_runs(name, limit) for name in names))
+            for row in await self._rows(query):
+                found[row.canary].append(_run_of(row))
+        return {name: sorted(runs, key=attrgetter("generation_id"), reverse=True) for name, runs in found.items()}
 
     async def last_delivered_at(self, canary: str) -> datetime | None:
         """See `CanaryLedger`."""
@@ -104,6 +112,9 @@ class SqlCanaryLedger:
             canary_spending.delete().where(canary_spending.c.begins_at_ms < accounts_ms),
         )
         await self._write(lambda connection: [connection.execute(delete) for delete in deletes])
+
+    async def _rows(self, query: sa.Executable) -> Sequence[Any]:
+        return await self._read(lambda connection: connection.execute(query).all())
 
     async def _write(self, work: Callable[[sa.Connection], _Result]) -> _Result:
         try:
@@ -141,10 +152,16 @@ def _columns(account: AccountKey) -> dict[str, Any]:
     }
 
 
-def _runs(connection: sa.Connection, canary: str, limit: int) -> list[CanaryRun]:
+def _newest_runs(canary: str, limit: int) -> sa.Select[Any]:
+    """One search of the index. A window function over all canaries would scan every run that there is."""
     columns = [generations.c[name] for name in _RUN]
     query = select(*columns).where(generations.c.canary == canary).order_by(generations.c.id.desc()).limit(limit)
-    return [_run_of(row) for row in connection.execute(query)]
+    return select(query.subquery())
+
+
+def _batched(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), size):
+        yield names[start : start + size]
 
 
 def _run_of(row: Any) -> CanaryRun:

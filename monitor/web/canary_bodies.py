@@ -26,6 +26,8 @@ from monitor.web.bodies import invalid, parse_json, read_body, render_instant
 from monitor.web.problems import Problem
 
 LONGEST_PAUSE: Final = timedelta(days=90)
+_FAR_S: Final = 1e9
+"""What can still be added to a date; a pause may not last as long."""
 
 
 def _check_one_line(text: str) -> str:
@@ -47,9 +49,7 @@ class PauseBody(BaseModel):
         Field(description="why; the status page tells it"),
     ]
     until: AwareDatetime | None = Field(None, description="its end; or give seconds")
-    seconds: float | None = Field(
-        None, gt=0, le=LONGEST_PAUSE.total_seconds(), allow_inf_nan=False, description="how long it lasts from now"
-    )
+    seconds: float | None = Field(None, gt=0, le=_FAR_S, allow_inf_nan=False, description="how long it lasts from now")
 
     @model_validator(mode="after")
     def _check(self) -> "PauseBody":

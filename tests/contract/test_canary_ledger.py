@@ -87,6 +87,17 @@ async def test_the_last_runs_are_told_newest_first(store: RecordStore, ledger: C
     assert await ledger.last_delivered_at("owl") is None
 
 
+async def test_of_many_canaries_each_has_its_own_last_runs(store: RecordStore, ledger: CanaryLedger) -> None:
+    names = [f"c{number}" for number in range(230)]
+    made = [new_record(number, origin=Origin.CANARY, canary=name) for number, name in enumerate(names[::2])]
+    for record in made:
+        await store.add(record)
+    told = await ledger.last_runs(names, limit=2)
+    assert list(told) == names
+    assert {run.generation_id for runs in told.values() for run in runs} == {record.id for record in made}
+    assert told["c4"][0].generation_id == made[2].id
+
+
 async def test_what_is_old_is_let_go_of_and_the_rest_stands(ledger: CanaryLedger) -> None:
     later = NOW + timedelta(days=3)
     for at in (NOW, later):

@@ -143,6 +143,7 @@ async def test_the_command_line_pauses_lists_and_resumes(tmp_path: Path, capsys:
         ({"reason": "x", "until": "2999-01-01T00:00:00Z"}, "90 days"),
         ({"reason": "x", "until": "2020-01-01T00:00:00Z"}, "not ahead"),
         ({"reason": "x", "until": "2020-01-01T00:00:00"}, "timezone"),
+        ({"reason": "x", "seconds": 200 * 86_400}, "90 days"),
         ({"reason": "x", "until": "9999-12-31T23:59:59-23:59"}, "90 days"),
         ({"reason": "x", "until": "0001-01-01T00:00:00+23:59"}, "not ahead"),
         ({"reason": " ", "seconds": 1}, "reason"),
