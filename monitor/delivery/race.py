@@ -314,7 +314,7 @@ class Race:
     def _poll_early(self, now_s: float) -> None:
         at_s = max(now_s, self._no_poll_before_s)
         is_waiting = at_s < self._polling_from_s and self._poll_due_at_s < _NEVER
-        if self.policy.early_fallback and is_waiting and self.verdict is None:
+        if self.policy.early_fallback and is_waiting:
             self._early = True
             self._polling_from_s = self._poll_due_at_s = at_s
 

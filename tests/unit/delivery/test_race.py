@@ -177,6 +177,12 @@ class TestPolling:
         run_until(race, 75.0)
         assert race.verdict == expired(75.0, 1, Reason.TIMEOUT)
 
+    def test_the_last_answer_is_the_reason_though_a_later_poll_hangs(self) -> None:
+        race = opened(Policy(name="twice", max_attempts=2, check_on_open=False))
+        run_until(race, 10.0, Pending())
+        run_until(race, 75.0)
+        assert race.verdict == expired(75.0, 2, Reason.PENDING)
+
     def test_nobody_asked_is_a_reason_of_its_own(self) -> None:
         race = opened(Policy(name="stream-only", max_attempts=0, check_on_open=False))
         race.tick(75.0)
@@ -215,6 +221,15 @@ class TestRetryAfter:
         race.stream_opened(12.5)
         assert race.tick(12.5) == []
         assert run_until(race, 30.0) == [(25.0, Poll(0)), (30.0, Poll(2))]
+
+    def test_the_longer_of_two_holds_whichever_is_told_last(self) -> None:
+        race = opened(HYBRID)
+        race.tick(10.0)
+        race.tick(20.0)
+        race.poll_failed(21.0, error(ErrorKind.RATE_LIMITED, retry_after_s=14.0))
+        race.poll_failed(22.0, error(ErrorKind.RATE_LIMITED, retry_after_s=1.0))
+        race.stream_opened(24.0)
+        assert run_until(race, 40.0) == [(35.0, Poll(0)), (40.0, Poll(3))]
 
     def test_a_check_that_already_waits_waits_longer_when_told_again(self) -> None:
         race = opened(HYBRID)
@@ -299,6 +314,12 @@ class TestEarlyFallback:
         assert race.tick(0.5) == [OpenStream(2)]
         race.stream_ended(0.5, UNREACHABLE)
         assert race.tick(0.5) == []
+
+    def test_a_stream_that_dies_as_the_grace_ends_makes_nothing_early(self) -> None:
+        race = opened(HYBRID)
+        race.stream_ended(10.0, GONE)
+        assert race.tick(10.0) == [Poll(1)]
+        assert not race.polling_is_early
 
     def test_polling_that_has_begun_is_not_early_any_more(self) -> None:
         race = opened(HYBRID)
@@ -613,6 +634,14 @@ class TestTheEnd:
         run_until(race, 10.0, error(ErrorKind.RATE_LIMITED, retry_after_s=70.0))
         race.tick(10.0)
         assert race.verdict == expired(10.0, 1, Reason.RATE_LIMITED)
+
+    def test_it_does_not_wait_for_a_poll_that_would_come_as_the_window_ends(self) -> None:
+        race = opened(Policy(name="twice", interval_s=65.0, early_fallback=False, check_on_open=False))
+        race.stream_ended(5.0, GONE)
+        race.tick(10.0)
+        race.saw(10.0, Channel.POLLING, Pending())
+        race.tick(10.0)
+        assert race.verdict == expired(10.0, 1, Reason.PENDING)
 
 
 class TestResumed:

@@ -103,6 +103,14 @@ class TestAfterTheStreamHasWon:
         assert run(race, poll) == [(10.0 * attempt, Poll(attempt)) for attempt in range(1, 7)]
         assert race.measurement == Measurement(WON, result)
 
+    def test_it_is_over_with_the_answer_of_the_last_poll(self) -> None:
+        race = opened(Policy(name="once", max_attempts=1, check_on_open=False))
+        race.saw(3.0, Channel.SSE, ready())
+        race.tick(10.0)
+        race.saw(11.0, Channel.POLLING, Pending())
+        assert race.tick(11.0) == []
+        assert race.is_finished
+
     def test_polls_that_there_was_no_time_for_have_not_failed(self) -> None:
         race = opened(Policy(name="patient", grace_s=100.0, window_s=200.0, check_on_open=False))
         race.saw(3.0, Channel.SSE, ready())
