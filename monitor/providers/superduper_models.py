@@ -4,9 +4,9 @@ Sources of the rules: the provider's generated API client and captured replies.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 _Item = TypeVar("_Item")
 _Items = Annotated[tuple[_Item, ...], BeforeValidator(lambda value: () if value is None else value)]
@@ -71,18 +71,52 @@ class CreatedFile(_Reply):
         yield from filter(None, (self.id, first.text("file_id"), first.id, self.file_id))
 
 
-class Event(_Reply):
-    """One message on a channel."""
-
-    type: str
-    object: dict[str, Any] | str | None = None
-
-
 class RenderProgress(_Reply):
     """How far a render is, from 0 to 100."""
 
     progress: float = Field(allow_inf_nan=False)
     file_id: str | None = None
+
+
+class FileMessage(_Reply):
+    """On a channel: a file as it is now, or the result of a render."""
+
+    type: Literal["file", "render_result"]
+    object: FileRead
+
+
+class ProgressMessage(_Reply):
+    """On a channel: how far a render is."""
+
+    type: Literal["render_progress"]
+    object: RenderProgress
+
+
+class TaskMessage(_Reply):
+    """On a channel: a step of a job."""
+
+    type: Literal["task"]
+    object: TaskRead
+
+
+class DataMessage(_Reply):
+    """On a channel: an item of a project."""
+
+    type: Literal["data"]
+    object: DataRead
+
+
+MESSAGES: Final[TypeAdapter[FileMessage | ProgressMessage | TaskMessage | DataMessage]] = TypeAdapter(
+    Annotated[FileMessage | ProgressMessage | TaskMessage | DataMessage, Field(discriminator="type")]
+)
+"""The messages that we read, from their text in one pass: what nobody looks at is not even made an object."""
+
+
+class Event(_Reply):
+    """One message on a channel, whatever it is."""
+
+    type: str
+    object: dict[str, Any] | str | None = None
 
 
 class _Params(BaseModel):

@@ -12,12 +12,17 @@ from monitor.delivery.ports import Foreign, Malformed, Progress, Seen, StreamIte
 from monitor.providers.asset_url import usable_url
 from monitor.providers.error_table import malformed, shorten
 from monitor.providers.superduper_models import (
+    MESSAGES,
     CreatedFile,
+    DataMessage,
     DataRead,
     Event,
+    FileMessage,
     FileRead,
+    ProgressMessage,
     ProjectRead,
     RenderProgress,
+    TaskMessage,
     TaskRead,
     explain,
 )
@@ -71,27 +76,30 @@ def parse_project(body: bytes, handle: Handle, base_url: str, status: int) -> Si
 def parse_event(data: str, handle: Handle, base_url: str) -> StreamItem:
     """What one message on our channel means. Never raises: what is not understood is `Malformed`."""
     try:
-        match orjson.loads(data):
-            case {"type": "file" | "render_result", "object": dict(said)}:
-                return _file_event(FileRead.model_validate(said), handle, base_url)
-            case {"type": "render_progress", "object": dict(said)}:
-                return _progress_event(RenderProgress.model_validate(said), handle)
-            case {"type": "task", "object": dict(said)}:
-                return _task_event(TaskRead.model_validate(said), handle)
-            case {"type": "data", "object": dict(said)} if handle.flow is Flow.PROJECT:
-                return _data_event(DataRead.model_validate(said), handle, base_url)
-            case other:
-                return _other_event(Event.model_validate(other), handle)
+        message = MESSAGES.validate_json(data)
+    except ValidationError as error:
+        return _unread(data, handle, error)
+    match message:
+        case FileMessage():
+            return _file_event(message.object, handle, base_url)
+        case ProgressMessage():
+            return _progress_event(message.object, handle)
+        case TaskMessage():
+            return _task_event(message.object, handle)
+        case DataMessage():
+            return _data_event(message.object, handle, base_url)
+
+
+def _unread(data: str, handle: Handle, error: ValidationError) -> StreamItem:
+    """A message that is not of those that we read, or not as it should be."""
+    try:
+        event = Event.model_validate(orjson.loads(data))
     except orjson.JSONDecodeError:
         return Malformed("not JSON")
-    except ValidationError as error:
-        return Malformed(explain(error))
-
-
-def _other_event(event: Event, handle: Handle) -> StreamItem:
-    """One that is not ours to read, or should have had an object."""
+    except ValidationError as own:
+        return Malformed(explain(own))
     is_read = event.type in _READ or (event.type == "data" and handle.flow is Flow.PROJECT)
-    return Malformed(f"object: a {event.type} event has none") if is_read else Foreign()
+    return Malformed(explain(error)) if is_read else Foreign()
 
 
 def _file_event(file: FileRead, handle: Handle, base_url: str) -> StreamItem:
@@ -120,6 +128,8 @@ def _task_event(task: TaskRead, handle: Handle) -> StreamItem:
 
 def _data_event(data: DataRead, handle: Handle, base_url: str) -> StreamItem:
     """A result as a status call would show it, so it is read as there; other data of the project says nothing."""
+    if handle.flow is not Flow.PROJECT:
+        return Foreign()
     sighting = _data_sighting([data], handle, base_url)
     if data.project_id != handle.id or isinstance(sighting, Pending):
         return Foreign()
