@@ -79,14 +79,17 @@ class Delivery:
         return self._race.window_ends_at_s
 
     async def run(self) -> Verdict:
-        """Until there is a verdict. Whatever happens, also cancellation, only a channel that lingers stays open."""
+        """Until there is a verdict; then only a channel that lingers stays open, and none if this raises."""
         try:
             self._advance()
             await self._over
+            loser = self._race.lingering
+            await self._close_tasks({task for task, channel in self._tasks.items() if channel is not loser})
+            if not self.is_lingering:  # any more: the loser may be through while the winner is closed
+                await self.close()
         except BaseException:
             await self.close()
             raise
-        await self._close_tasks({task for task, channel in self._tasks.items() if channel is not self._race.lingering})
         verdict = self._race.verdict
         assert verdict is not None, "a race is over when it has a verdict"  # noqa: S101
         return verdict
@@ -133,6 +136,7 @@ class Delivery:
         """A bug in the race ends the delivery as crashed, never in silence."""
         _logger.error("the race crashed; trace %s", self._trace.trace_id, exc_info=error)
         self._race.cancel(self._loop.time(), Reason.CRASHED, type(error).__name__)
+        self._race.lingering = None  # what is broken measures nothing
 
     def _spawn(self, instruction: Instruction, now_s: float) -> None:
         channel = Channel.POLLING if isinstance(instruction, Poll) else Channel.SSE

@@ -167,7 +167,7 @@ class _Story:
         await asyncio.wait([running])
         self.ended_at_s = loop.time()
         self.verdict = None if running.cancelled() else running.result()
-        if delivery.is_lingering:
+        if self.verdict is not None and delivery.is_lingering:
             await self._linger(delivery)
         heard, calls = len(self.facts), dict(self.provider.calls)
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -191,6 +191,11 @@ class _Story:
     def of(self, kind: type[Any]) -> list[Any]:
         return [fact for fact in self.facts if isinstance(fact, kind)]
 
+    @property
+    def attempts_for_the_verdict(self) -> int:
+        """Polls that began, without checks on open and without those that linger."""
+        return sum(fact.attempt > 0 and not fact.lingering for fact in self.of(PollStarted))
+
 
 _STORIES = st.builds(_Story, _POLICIES, _PROVIDERS, _STOPS, st.booleans(), st.booleans())
 
@@ -211,7 +216,7 @@ def test_every_beginning_has_one_end_and_nothing_stays_open(story: _Story) -> No
     assert len(closed) == story.provider.calls["subscribe"]
     assert sum(begun.values()) == story.provider.calls["poll"]
     assert len(story.of(ResolveEnded)) == story.provider.calls["resolve"]
-    assert len(story.of(PollingStarted)) == (1 if any(begun) else 0)
+    assert len(story.of(PollingStarted)) == (1 if story.attempts_for_the_verdict else 0)
 
 
 @settings(max_examples=400)
@@ -223,7 +228,7 @@ def test_there_is_one_verdict_in_the_window_by_who_was_first(story: _Story) -> N
         assert story.stop is not None
         assert story.stop.is_of_the_task
         return
-    begun = sum(fact.attempt > 0 for fact in story.of(PollStarted))
+    begun = story.attempts_for_the_verdict
     # A poll that is decided in the instant in which the other channel wins counts, and is cancelled unbegun.
     assert begun <= verdict.attempts <= min(begun + 1, story.policy.max_attempts)
     assert verdict.at_s <= story.policy.window_s

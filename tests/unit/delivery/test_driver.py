@@ -44,7 +44,7 @@ from monitor.delivery.model import (
 )
 from monitor.delivery.policy import FIXED, Policy
 from monitor.delivery.ports import Cursor, Foreign, Heartbeat, Malformed, Notify, Progress, Reply, Seen
-from monitor.delivery.race import Race
+from monitor.delivery.race import Instruction, OpenStream, Race
 from monitor.delivery.trace_context import TraceHeaders, parse_traceparent
 from monitor.testing.scripted_provider import HANG, Connection, Say, ScriptedProvider, ready
 
@@ -122,6 +122,16 @@ class Stubborn(ScriptedProvider):
                         raise
         finally:
             self.open_calls -= 1
+
+
+class Clinging(ScriptedProvider):
+    """Its streams swallow their first cancellation."""
+
+    async def subscribe(self, handle: Handle, cursor: Cursor, notify: Notify, *, trace_headers: TraceHeaders) -> None:
+        try:
+            await super().subscribe(handle, cursor, notify, trace_headers=trace_headers)
+        except asyncio.CancelledError:
+            await asyncio.get_running_loop().create_future()
 
 
 class Confused(ScriptedProvider):
@@ -274,6 +284,17 @@ class TestDelivered:
             (4.75, Channel.SSE, 3, CallResult.READY),
         ]
 
+    async def test_a_resolution_is_not_tried_sooner_than_the_provider_told(self) -> None:
+        told = error(ErrorKind.RATE_LIMITED, status=429, retry_after_s=4.0)
+        stream = Connection([Say(1.0, Unresolved("x"))])
+        played = Played(scripted(stream, resolves=[Say(0.0, told), Say(0.0, ready())]))
+        assert await played.run() == delivered(Channel.SSE, 5.0)
+
+    async def test_a_resolution_may_show_that_the_job_has_failed(self) -> None:
+        stream = Connection([Say(1.0, Unresolved("x"))])
+        verdict = await Played(scripted(stream, resolves=[Say(0.0, Failed("no"))])).run()
+        assert (verdict.outcome, verdict.channel, verdict.at_s) == (Outcome.PROVIDER_FAILED, Channel.SSE, 1.0)
+
     async def test_a_file_id_from_a_poll_is_resolved_within_the_attempt(self) -> None:
         provider = scripted(polls=[Say(0.5, Unresolved("x"))], resolves=[PENDING, Say(0.25, ready())])
         played = Played(provider)
@@ -330,6 +351,23 @@ class TestLingering:
         assert played.provider.open_calls == 0
         assert played.delivery.measurement == Measurement(ChannelResult.CONFIRMED, ChannelResult.WON, 2.0)
 
+    async def test_a_resolution_for_the_stream_goes_on_when_polling_has_won(self) -> None:
+        provider = scripted(
+            Connection([Say(8.0, Unresolved("x"))]), polls=[Say(0.0, ready())], resolves=[Say(3.0, ready())]
+        )
+        played = Played(provider, lingers=True)
+        assert await played.delivery.run() == delivered(Channel.POLLING, 10.0, 1)
+        await played.delivery.linger()
+        assert played.provider.calls["resolve"] == 1
+        assert played.delivery.measurement == Measurement(ChannelResult.CONFIRMED, ChannelResult.WON, 1.0)
+
+    async def test_a_stream_that_lingered_says_so(self) -> None:
+        provider = scripted(Connection([Say(5.0, error())]), Connection(), polls=[Say(0.0, ready())])
+        played = Played(provider, lingers=True)
+        await played.delivery.run()
+        await played.delivery.linger()
+        assert [fact.lingering for fact in played.of(StreamEnded)] == [False, True]
+
     async def test_a_task_that_is_cancelled_while_it_lingers_closes_everything(self) -> None:
         played = Played(scripted(polls=[Say(0.0, ready())]), lingers=True)
         await played.delivery.run()
@@ -338,6 +376,34 @@ class TestLingering:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert (played.provider.open_calls, played.delivery.measurement) == (0, None)
+
+    async def test_a_cancellation_as_the_winner_is_closed_closes_the_loser_too(self) -> None:
+        played = Played(Clinging(HANDLE, [Connection([Say(12.0, ready())])], polls=[HANG]), lingers=True)
+        task = asyncio.create_task(played.delivery.run())
+        asyncio.get_running_loop().call_at(12.5, task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert played.provider.open_calls == 0
+
+    async def test_a_loser_that_confirms_as_the_winner_is_closed_is_closed_too(self) -> None:
+        quick = Policy(name="quick", interval_s=1.0, check_on_open=False)
+        provider = Clinging(HANDLE, [Connection([Say(12.0, ready())])], polls=[Say(2.5, ready()), HANG])
+        played = Played(provider, quick, lingers=True)
+        assert await played.run() == delivered(Channel.SSE, 12.0, 3)
+        assert not played.delivery.is_lingering
+        assert played.delivery.measurement == Measurement(ChannelResult.WON, ChannelResult.CONFIRMED, 0.5)
+
+    async def test_a_bug_in_a_race_that_lingers_ends_it_at_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        class BreaksLater(Race):
+            def tick(self, now_s: float) -> list[Instruction]:
+                return super().tick(now_s) if self.lingering is None else [OpenStream(1 // 0)]
+
+        race = BreaksLater(FIXED, asyncio.get_running_loop().time(), lingers=True)
+        delivery = Delivery(scripted(Connection([Say(3.0, ready())])), HANDLE, race, TRACE, lambda _: None)
+        assert await delivery.run() == delivered(Channel.SSE, 3.0)
+        await delivery.linger()
+        assert (asyncio.get_running_loop().time(), delivery.measurement) == (3.0, None)
+        assert len(caplog.records) == 1
 
     async def test_polls_that_linger_say_so_and_do_not_start_polling_again(self) -> None:
         played = Played(scripted(Connection([Say(3.0, ready())])), lingers=True)
