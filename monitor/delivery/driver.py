@@ -149,7 +149,7 @@ class Delivery:
             case OpenStream(number):
                 return self._stream(number, now_s)
             case Poll(attempt):
-                return self._poll(attempt, now_s)
+                return self._poll(attempt, now_s, lingering=self._race.lingering is Channel.POLLING)
             case Resolve(file_id, number):
                 return self._resolve(file_id, number)
 
@@ -182,9 +182,9 @@ class Delivery:
             self._tell(self._race.saw, Channel.SSE, item.sighting)
             self._advance()
 
-    async def _poll(self, attempt: int, started_at_s: float) -> None:
+    async def _poll(self, attempt: int, started_at_s: float, *, lingering: bool) -> None:
         call = Call(Stage.POLL, self._trace, started_at_s)
-        self._announce_poll(attempt, started_at_s)
+        self._announce_poll(attempt, started_at_s, lingering=lingering)
         try:
             with call:
                 call.reply = await self._provider.poll(self._handle, trace_headers=call.trace_headers)
@@ -201,8 +201,7 @@ class Delivery:
             self._tell(self._race.poll_failed, call.error)
         self._advance()
 
-    def _announce_poll(self, attempt: int, now_s: float) -> None:
-        lingering = self._race.lingering is Channel.POLLING
+    def _announce_poll(self, attempt: int, now_s: float, *, lingering: bool) -> None:
         if attempt and not self._polling_announced and not lingering:
             self._polling_announced = True
             self._emit(PollingStarted(now_s, self._race.polling_is_early))
