@@ -6,10 +6,10 @@ Sources of the rules: the provider's generated API client and captured replies.
 from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 _Item = TypeVar("_Item")
-_Items = Annotated[tuple[_Item, ...], BeforeValidator(lambda value: () if value is None else value)]
+_Items = tuple[_Item, ...] | None
 """A list that may be null."""
 
 

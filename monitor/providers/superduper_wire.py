@@ -45,7 +45,7 @@ def parse_created(body: bytes, kind: Kind, flow: Flow, status: int) -> Handle:
     for item in said if isinstance(said, list) else [said]:
         if flow is Flow.PROJECT:
             project = _check(ProjectRead, item, Stage.CREATE, status)
-            found, file_id = project.id, _file_id_in(project.data)
+            found, file_id = project.id, _file_id_in(project.data or ())
         else:
             found = next(_check(CreatedFile, item, Stage.CREATE, status).ids(), "")
             file_id = None
@@ -67,7 +67,7 @@ def parse_project(body: bytes, handle: Handle, base_url: str, status: int) -> Si
     project = _check(ProjectRead, _json(body, Stage.POLL, status), Stage.POLL, status)
     if project.id != handle.id:
         raise malformed(Stage.POLL, "id: not that of the project that was asked for", status)
-    sighting = _data_sighting(project.data, handle, base_url)
+    sighting = _data_sighting(project.data or (), handle, base_url)
     if isinstance(sighting, Pending) and _has_failed(project.tasks):
         return Failed(_TASK_FAILED)
     return sighting
@@ -174,9 +174,9 @@ def _file_id_in(items: Iterable[DataRead]) -> str | None:
     return next((file_id for file_id in named if file_id is not None and is_id(file_id)), None)
 
 
-def _has_failed(tasks: tuple[TaskRead, ...]) -> bool:
+def _has_failed(tasks: tuple[TaskRead, ...] | None) -> bool:
     """The last word counts: a task that failed and was done again has not."""
-    return bool(tasks) and tasks[-1].status == "error"
+    return tasks[-1].status == "error" if tasks else False
 
 
 def _json(body: bytes, stage: Stage, status: int) -> Any:

@@ -35,8 +35,10 @@ class CanarySeries:
 
     def __call__(self, generation: Generation, fact: Fact, /) -> None:
         """Count the end of a run."""
-        who = (generation.provider, generation.canary or "")
-        if isinstance(fact, Ended) and who in self._kept:
+        if generation.canary is None or not isinstance(fact, Ended):
+            return
+        who = (generation.provider, generation.canary)
+        if who in self._kept:
             self._of(catalog.CANARY_RUNS, *who, fact.verdict.outcome).inc()
             if fact.verdict.outcome is Outcome.DELIVERED:
                 self._of(catalog.CANARY_LAST_SUCCESS, *who).set(self._clock.now().timestamp())
