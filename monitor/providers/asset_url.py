@@ -15,7 +15,7 @@ _EXTENSIONS: Final = {
 }
 _TELLS_NOTHING: Final = frozenset({None, "", "other"})
 _PLAINLY_FINE: Final = re.compile(r"https?://[a-z0-9]+(?:[.-][a-z0-9]+)*(?::[0-9]{1,4})?/[!-\[\]-~]*")
-"""What needs no closer look, which costs more than all the rest of an event: no blank, backslash or control character."""
+"""What needs no closer look, which costs more than the rest of an event: no blank, backslash or control character."""
 _NOT_IN_A_URL: Final = re.compile(r"[\s\\\ufffd]")  # a replacement character stands for bytes that were broken
 
 
