@@ -142,8 +142,7 @@ async def _child(arguments: Sequence[str], settings: dict[str, str]) -> AsyncIte
         with suppress(ProcessLookupError):
             child.send_signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout(_STOP_S):
-                await child.wait()
+            await asyncio.wait_for(child.wait(), _STOP_S)  # not `asyncio.timeout`: this runs while it is cancelled
         except TimeoutError:
             child.kill()
             await child.wait()

@@ -57,14 +57,18 @@ async def _run(url: str, start: Start, *, as_json: bool) -> dict[str, Any]:
 async def _cancel(service: ServiceClient, creating: asyncio.Future[dict[str, Any]]) -> None:
     """Cancel what was asked for, also when the answer that tells its id is still to come."""
     try:
-        async with asyncio.timeout(CANCEL_S):
-            await service.cancel((await creating)["id"])
+        # `asyncio.timeout` raises no TimeoutError in a task that was cancelled, before Python 3.11.3
+        await asyncio.wait_for(_cancel_created(service, creating), CANCEL_S)
     except ServiceFailed as error:
         err.print(f"[red]not cancelled:[/] {escape(str(error))}")
     except (aiohttp.ClientError, TimeoutError):
         err.print("[red]not cancelled:[/] the service does not answer; the generation may go on")
     else:
         err.print("cancelled")
+
+
+async def _cancel_created(service: ServiceClient, creating: asyncio.Future[dict[str, Any]]) -> None:
+    await service.cancel((await creating)["id"])
 
 
 async def _watch(service: ServiceClient, generation: dict[str, Any], *, is_quiet: bool) -> dict[str, Any]:

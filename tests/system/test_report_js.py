@@ -158,12 +158,12 @@ async def test_sse_delivers_and_nobody_polls(stage: Stage) -> None:
 
 
 async def test_polling_delivers_when_sse_stays_silent_and_then_everything_is_closed(stage: Stage) -> None:
-    told = await stage.deliver("silent-second", **SOON)
+    told = await stage.deliver("silent-second", grace=100, interval=600, window=NEVER_MS)
     assert (told["result"], told["report"]["channel"], told["report"]["attempts"]) == (URL, "polling", 2)
     (generation,) = await stage.reported()
     assert (generation["outcome"], generation["channel"], generation["attempts"]) == ("delivered", "polling", 2)
     await stage.closed()
-    await asyncio.sleep(0.5)  # several intervals, in which nobody asks any more
+    await asyncio.sleep(1.5)  # more than two intervals, in which nobody asks any more
     assert len(stage.backend.polls) == 2
     assert stage.counted() == 1
 

@@ -49,7 +49,7 @@ CANARIES: Final = (
         "max_usd_per_month": 5,
     },
 )
-"""A plain one, one that is paused for a while, and one that fails and is thinned, as its limit is small."""
+"""A plain one, one that is paused for a while, and one whose limit leaves next to nothing for it."""
 PAUSE: Final = {"reason": "the provider moves", "seconds": 50}
 ABOUT: Final = (
     "A run on loopback: at 1:50 SSE breaks for 80 s and polling carries the users; at 4:10 the provider itself fails "
