@@ -38,7 +38,7 @@ _START_S: Final = 30.0
 _STOP_S: Final = 15.0
 _CANARIES: Final = """\
 [canaries]
-max_usd_per_day = 25.0
+max_usd_per_day = 150.0
 
 [[canary]]
 name = "flux"
@@ -52,8 +52,9 @@ prompt = "a lighthouse at noon"
 model = "google-cloud/imagen4"
 interval = 30
 price_usd = 0.04
-max_usd_per_day = 20.0
+max_usd_per_day = 120.0
 """
+"""The limits pay for all of a day; who makes them smaller sees runs left out evenly."""
 _PROMPTS: Final = ("a red fox in the snow", "a lighthouse at dusk", "a paper boat", "a city of glass", "a sleeping cat")
 
 
