@@ -23,7 +23,7 @@ from monitor.store.rows import ending_row, note_row, row_of, submit_row
 from monitor.store.trouble import first_line, is_refusal
 
 MAX_WAITING: Final = 10_000
-_GAP_S: Final = 0.02
+_GAP_S: Final = 0.05
 """From the beginning of one commit to that of the next, at least. One after a pause is not held up.
 
 Most of a commit's cost does not grow with what is in it, so the gap decides what a generation costs under load.
