@@ -23,6 +23,9 @@ class Connection:
         first, self.was_first_seen = not self.was_first_seen, True
         since_open_s = now_s - self.opened_at_s if first and self.opened_at_s is not None else None
         match item:
+            case Seen(sighting):
+                type_ = EventType.PROGRESS if isinstance(sighting, Pending) else EventType.RESULT
+                return EventSeen(now_s, type_, None, first, since_open_s)
             case Progress(ratio):
                 return EventSeen(now_s, EventType.PROGRESS, ratio, first, since_open_s)
             case Heartbeat():
@@ -31,9 +34,6 @@ class Connection:
                 return EventSeen(now_s, EventType.FOREIGN, None, first, since_open_s)
             case Malformed(detail):
                 return EventSeen(now_s, EventType.MALFORMED, None, first, since_open_s, detail)
-            case Seen(sighting):
-                type_ = EventType.PROGRESS if isinstance(sighting, Pending) else EventType.RESULT
-                return EventSeen(now_s, type_, None, first, since_open_s)
 
     def ended(
         self,

@@ -1,7 +1,7 @@
 """Decides whether a URL is a usable asset of a kind, and makes it absolute."""
 
 import re
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urljoin
 
 from yarl import URL
@@ -14,17 +14,17 @@ _EXTENSIONS: Final = {
     Kind.VIDEO: frozenset({"mp4", "mov", "webm", "avi", "mkv"}),
 }
 _TELLS_NOTHING: Final = frozenset({None, "", "other"})
-_PLAINLY_FINE: Final = re.compile(r"https?://[a-z0-9]+(?:[.-][a-z0-9]+)*(?::[0-9]{1,4})?/[!-\[\]-~]*")
+_PLAINLY_FINE: Final = re.compile(r"https?://[a-z0-9]+(?:[.-][a-z0-9]+)*(?::[1-5]?[0-9]{1,4})?/[!-\[\]-~]*")
 """What needs no closer look, which costs more than the rest of an event: no blank, backslash or control character."""
 _NOT_IN_A_URL: Final = re.compile(r"[\s\\\ufffd]")  # a replacement character stands for bytes that were broken
 
 
-def usable_url(url: Any, media_type: str | None, kind: Kind, base_url: str) -> str | None:
+def usable_url(url: str | None, media_type: str | None, kind: Kind, base_url: str) -> str | None:
     """`url` made absolute, if it is an asset of `kind`: by the file's type where that is told, else by extension.
 
     Its text is otherwise left as it is: a signature may cover every character of it.
     """
-    if not isinstance(url, str) or not 0 < len(url) <= MAX_URL_CHARS:
+    if not url or len(url) > MAX_URL_CHARS:
         return None
     is_told = media_type not in _TELLS_NOTHING
     if is_told and _PLAINLY_FINE.fullmatch(url):

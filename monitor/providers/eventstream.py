@@ -1,7 +1,7 @@
 """Turns the bytes of an event stream into events, as the WHATWG HTML standard says in section 9.2. No I/O, no clock."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _LINE_ENDS: Final = (b"\n", b"\r", b"")  # or nothing at all
@@ -9,8 +9,7 @@ _SLICE_BYTES: Final = 64 * 1024
 _LONGEST_RETRY_MS: Final = 10**15 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class ServerSentEvent:
+class ServerSentEvent(NamedTuple):
     """One dispatched event. `id` is the last event id as it stood then, "" when the stream never named one."""
 
     data: str
@@ -50,8 +49,10 @@ class EventStreamDecoder:
         if self._start is not None:
             chunk = self._without_byte_order_mark(chunk)
         events: list[ServerSentEvent] = []
-        for start in range(0, len(chunk), _SLICE_BYTES):  # in slices, so that a huge chunk makes no huge list of lines
+        start = 0
+        while start < len(chunk):  # in slices, so that a huge chunk makes no huge list of lines
             self._feed_slice(chunk[start : start + _SLICE_BYTES], events)
+            start += _SLICE_BYTES
         return events
 
     def _without_byte_order_mark(self, chunk: bytes) -> bytes:
@@ -92,14 +93,13 @@ class EventStreamDecoder:
 
     def _end_line(self, line: bytes) -> None:
         self._event_bytes += len(line)
-        if not self._is_skipping and self._event_bytes > self.max_event_bytes:
+        if self._event_bytes > self.max_event_bytes and not self._is_skipping:
             self._skip_event()
-        if line.startswith(b":"):
+        name, _, rest = line.partition(b":")
+        if not name:
             self.comments += 1
         elif not self._is_skipping:
-            name, _, value = line.partition(b":")
-            value = value.removeprefix(b" ")
-            self._take_field(name, value)
+            self._take_field(name, rest.removeprefix(b" "))
 
     def _take_field(self, name: bytes, value: bytes) -> None:
         if name == b"data":

@@ -1,122 +1,113 @@
 """What SuperDuperAI sends, as far as we look. Unknown fields are tolerated; what we look at must be of its type.
 
-Sources of the rules: the provider's generated API client and captured replies.
+Sources of the rules: the provider's generated API client and captured replies. The replies stay dictionaries: a message
+is read with cold caches, and to make an object of it would take half as long again.
 """
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, Required
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-
-_Item = TypeVar("_Item")
-_Items = tuple[_Item, ...] | None
-"""A list that may be null."""
+from typing_extensions import TypedDict  # pydantic cannot read typing's before Python 3.12
 
 
-class _Reply(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class TaskRead(_Reply):
+class TaskRead(TypedDict, total=False):
     """A step of a job. `error` is the only way in which a failed render shows."""
 
-    status: str | None = None
-    file_id: str | None = None
-    project_id: str | None = None
+    status: str | None
+    file_id: str | None
+    project_id: str | None
 
 
-class FileRead(_Reply):
+class FileRead(TypedDict, total=False):
     """A file. Ready when `url` is set; there is no status field."""
 
-    id: str | None = None
-    url: str | None = None
-    file_url: str | None = None
-    file_id: str | None = None
-    type: str | None = None
-    tasks: _Items[TaskRead] = ()
+    id: str | None
+    url: str | None
+    file_url: str | None
+    file_id: str | None
+    type: str | None
+    tasks: list[TaskRead] | None
 
 
-class DataRead(_Reply):
+class DataRead(TypedDict, total=False):
     """An item of a project: its value holds a direct URL, or a file id to resolve."""
 
-    id: str | None = None
-    type: str | None = None
-    project_id: str | None = None
-    value: dict[str, Any] | None = None
-
-    def text(self, key: str) -> str | None:
-        """What the value says under `key`, if that is text."""
-        found = (self.value or {}).get(key)
-        return found if isinstance(found, str) else None
+    id: str | None
+    type: str | None
+    project_id: str | None
+    value: dict[str, Any] | None
 
 
-class ProjectRead(_Reply):
+class ProjectRead(TypedDict, total=False):
     """A project with what it has made so far."""
 
-    id: str
-    data: _Items[DataRead] = ()
-    tasks: _Items[TaskRead] = ()
+    id: Required[str]
+    data: list[DataRead] | None
+    tasks: list[TaskRead] | None
 
 
-class CreatedFile(_Reply):
+class CreatedFile(TypedDict, total=False):
     """The answer to a create call of the file flow: the file, whichever field names it."""
 
-    id: str | None = None
-    file_id: str | None = Field(None, alias="fileId")
-    data: _Items[DataRead] = ()
-
-    def ids(self) -> Iterator[str]:
-        """Where the file's id may stand, the likeliest first."""
-        first = self.data[0] if self.data else DataRead()
-        yield from filter(None, (self.id, first.text("file_id"), first.id, self.file_id))
+    id: str | None
+    fileId: str | None
+    data: list[DataRead] | None
 
 
-class RenderProgress(_Reply):
+class RenderProgress(TypedDict, total=False):
     """How far a render is, from 0 to 100."""
 
-    progress: float = Field(allow_inf_nan=False)
-    file_id: str | None = None
+    progress: Required[Annotated[float, Field(allow_inf_nan=False)]]
+    file_id: str | None
 
 
-class FileMessage(_Reply):
+class FileMessage(TypedDict):
     """On a channel: a file as it is now, or the result of a render."""
 
     type: Literal["file", "render_result"]
     object: FileRead
 
 
-class ProgressMessage(_Reply):
+class ProgressMessage(TypedDict):
     """On a channel: how far a render is."""
 
     type: Literal["render_progress"]
     object: RenderProgress
 
 
-class TaskMessage(_Reply):
+class TaskMessage(TypedDict):
     """On a channel: a step of a job."""
 
     type: Literal["task"]
     object: TaskRead
 
 
-class DataMessage(_Reply):
+class DataMessage(TypedDict):
     """On a channel: an item of a project."""
 
     type: Literal["data"]
     object: DataRead
 
 
-MESSAGES: Final[TypeAdapter[FileMessage | ProgressMessage | TaskMessage | DataMessage]] = TypeAdapter(
-    Annotated[FileMessage | ProgressMessage | TaskMessage | DataMessage, Field(discriminator="type")]
-)
-"""The messages that we read, from their text in one pass: what nobody looks at is not even made an object."""
+Message = FileMessage | ProgressMessage | TaskMessage | DataMessage
+"""The messages that we read."""
 
 
-class Event(_Reply):
+class AnyMessage(TypedDict, total=False):
     """One message on a channel, whatever it is."""
 
-    type: str
-    object: dict[str, Any] | str | None = None
+    type: Required[str]
+    object: dict[str, Any] | str | None
+
+
+MESSAGE: Final[TypeAdapter[Message]] = TypeAdapter(
+    Annotated[Message, Field(discriminator="type")], config=ConfigDict(cache_strings="none")
+)
+"""From the text in one pass: what nobody looks at is not even made an object, and no string comes a second time."""
+ANY_MESSAGE: Final = TypeAdapter(AnyMessage)
+FILE: Final = TypeAdapter(FileRead)
+PROJECT: Final = TypeAdapter(ProjectRead)
+CREATED_FILE: Final = TypeAdapter(CreatedFile)
 
 
 class _Params(BaseModel):
