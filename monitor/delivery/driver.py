@@ -10,6 +10,7 @@ from monitor.delivery.calls import Call
 from monitor.delivery.emitting import Emit, unharmed
 from monitor.delivery.errors import ChannelError
 from monitor.delivery.facts import PollEnded, PollingStarted, PollStarted, ResolveEnded, StreamOpened
+from monitor.delivery.instructions import Instruction, OpenStream, Poll, Resolve
 from monitor.delivery.model import (
     Channel,
     Failed,
@@ -25,7 +26,7 @@ from monitor.delivery.model import (
     Verdict,
 )
 from monitor.delivery.ports import Cursor, Opened, Provider, Reply, Seen, StreamItem
-from monitor.delivery.race import Instruction, OpenStream, Poll, Race, Resolve
+from monitor.delivery.race import Race
 from monitor.delivery.stream_facts import Connection
 from monitor.delivery.waiting import settled
 

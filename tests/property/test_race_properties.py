@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.delivery.errors import ChannelError
+from monitor.delivery.instructions import Instruction, OpenStream, Poll, Resolve
 from monitor.delivery.model import (
     Channel,
     ChannelResult,
@@ -20,7 +21,8 @@ from monitor.delivery.model import (
     Verdict,
 )
 from monitor.delivery.policy import FIXED, Policy
-from monitor.delivery.race import MAX_LINGER_S, MAX_RESOLVES, Instruction, OpenStream, Poll, Race, Resolve
+from monitor.delivery.race import MAX_LINGER_S, Race
+from monitor.delivery.sse_channel import MAX_RESOLVES
 from monitor.testing.scripted_provider import ready
 
 _POLICIES = st.just(FIXED) | st.builds(

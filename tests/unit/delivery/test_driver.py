@@ -25,6 +25,7 @@ from monitor.delivery.facts import (
     StreamOpened,
     StreamResult,
 )
+from monitor.delivery.instructions import Instruction, OpenStream
 from monitor.delivery.model import (
     Channel,
     ChannelResult,
@@ -44,7 +45,7 @@ from monitor.delivery.model import (
 )
 from monitor.delivery.policy import FIXED, Policy
 from monitor.delivery.ports import Cursor, Foreign, Heartbeat, Malformed, Notify, Progress, Reply, Seen
-from monitor.delivery.race import Instruction, OpenStream, Race
+from monitor.delivery.race import Race
 from monitor.delivery.trace_context import TraceHeaders, parse_traceparent
 from monitor.testing.scripted_provider import HANG, Connection, Say, ScriptedProvider, ready
 

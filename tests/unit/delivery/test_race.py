@@ -5,6 +5,7 @@ import math
 import pytest
 
 from monitor.delivery.errors import ChannelError
+from monitor.delivery.instructions import Instruction, OpenStream, Poll, Resolve
 from monitor.delivery.model import (
     Channel,
     ErrorKind,
@@ -18,16 +19,8 @@ from monitor.delivery.model import (
     Verdict,
 )
 from monitor.delivery.policy import FIXED, Policy
-from monitor.delivery.race import (
-    BACKOFF_CAP_S,
-    MAX_RECONNECTS,
-    MAX_RESOLVES,
-    Instruction,
-    OpenStream,
-    Poll,
-    Race,
-    Resolve,
-)
+from monitor.delivery.race import Race
+from monitor.delivery.sse_channel import BACKOFF_CAP_S, MAX_RECONNECTS, MAX_RESOLVES
 from monitor.testing.scripted_provider import ready
 
 HYBRID = Policy(name="hybrid")
@@ -176,6 +169,13 @@ class TestPolling:
         race = opened(Policy(name="once", max_attempts=1, check_on_open=False))
         run_until(race, 75.0)
         assert race.verdict == expired(75.0, 1, Reason.TIMEOUT)
+
+    def test_what_a_poll_says_after_the_end_is_no_reason(self) -> None:
+        race = opened()
+        run_until(race, 60.0)
+        race.poll_failed(75.0, UNAUTHORIZED)
+        race.saw(75.0, Channel.POLLING, ready())
+        assert race.verdict == expired(75.0, 6, Reason.TIMEOUT)
 
     def test_the_last_answer_is_the_reason_though_a_later_poll_hangs(self) -> None:
         race = opened(Policy(name="twice", max_attempts=2, check_on_open=False))

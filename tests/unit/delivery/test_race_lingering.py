@@ -5,9 +5,10 @@ import math
 import pytest
 
 from monitor.delivery.errors import ChannelError
+from monitor.delivery.instructions import Instruction, OpenStream, Poll, Resolve
 from monitor.delivery.model import Channel, ChannelResult, ErrorKind, Failed, Measurement, Pending, Stage, Unresolved
 from monitor.delivery.policy import FIXED, Policy
-from monitor.delivery.race import MAX_LINGER_S, Instruction, OpenStream, Poll, Race, Resolve
+from monitor.delivery.race import MAX_LINGER_S, Race
 from monitor.testing.scripted_provider import ready
 
 CONFIRMED, FAILED, MISSED, UNUSED, WON = (
@@ -219,6 +220,15 @@ class TestOfAnExpiry:
         race.stream_ended(74.9, None)
         run(race)
         assert race.measurement == Measurement(FAILED, MISSED)
+
+    def test_what_comes_after_the_window_is_no_failure_although_the_tick_is_late(self) -> None:
+        race = opened()
+        race.tick(10.0)
+        race.saw(11.0, Channel.POLLING, Pending())
+        race.stream_ended(75.0, GONE)
+        race.poll_failed(75.0, TROUBLE)
+        race.tick(75.1)
+        assert race.measurement == Measurement(MISSED, MISSED)
 
     def test_a_stream_that_is_being_opened_has_failed(self) -> None:
         race = opened()
