@@ -116,7 +116,7 @@ def _idempotency(request: web.Request, caller: Caller, request_hash: str) -> Ide
 
 def _wait_s(request: web.Request) -> float | None:
     """Seconds of `Prefer: wait=N` (RFC 7240, section 4.3), bounded."""
-    found = _WAIT.search(request.headers.get("Prefer", ""))
+    found = _WAIT.search(", ".join(request.headers.getall("Prefer", ())))
     return min(float(found[2]), MAX_WAIT_S) if found else None
 
 

@@ -19,6 +19,8 @@ from monitor.web.problems import Problem
 
 BODY_S: Final = 30.0
 """How long a body may take to arrive."""
+UNREADABLE: Final = (web.RequestPayloadError, PayloadEncodingError)
+"""What aiohttp raises where a body is not what its headers say."""
 _MAX_PARAMS: Final = 32
 _CURSOR: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -86,7 +88,7 @@ async def read_body(request: web.Request) -> bytes:
     except TimeoutError:
         detail = f"the body did not arrive within {BODY_S:g} s"
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail, headers={"Connection": "close"}) from None
-    except (web.RequestPayloadError, PayloadEncodingError):
+    except UNREADABLE:
         detail = "the body is not what its Content-Encoding or Transfer-Encoding says"
         raise Problem(HTTPStatus.BAD_REQUEST, detail) from None
 

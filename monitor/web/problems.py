@@ -72,6 +72,9 @@ def _from_http(error: web.HTTPException, request: web.Request) -> Problem:
             detail = f"{request.method} is not allowed here; allowed: {headers.get('Allow', 'see /openapi.json')}"
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             detail = f"the body is larger than {request.client_max_size} bytes"
+        case HTTPStatus.EXPECTATION_FAILED:
+            found = request.headers.get("Expect", "")
+            detail = f"Expect: {found[:100]!r} cannot be met; 100-continue is all that can"
         case _:
             detail = error.reason
     return Problem(status, detail, headers=headers)

@@ -4,14 +4,16 @@ aiohttp answers such things itself, in plain text, before any handler or middlew
 each: whoever sends rubbish could fill the log.
 """
 
+from functools import partial
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
-from monitor.web.problems import Problem
+from monitor.web.bodies import UNREADABLE
+from monitor.web.problems import Problem, problem_middleware
 
 MAX_HEADER_BYTES: Final = 8_190
 """Of the request line, and of each header."""
@@ -43,6 +45,13 @@ class ProblemConnection(web.RequestHandler):
         answer.force_close()
         return answer
 
+    def log_exception(self, *args: Any, exc_info: BaseException | None = None, **kw: Any) -> None:
+        """Rubbish that comes where the rest of a body should be is the caller's; all else is ours, and told."""
+        if isinstance(exc_info, UNREADABLE):
+            _logger.debug("what came is no body", detail=" ".join(str(exc_info).split())[:_MOST_DETAIL_CHARS])
+        else:
+            super().log_exception(*args, exc_info=exc_info, **kw)
+
 
 def _problem(status: HTTPStatus, exc: BaseException | None, message: str | None) -> Problem:
     if isinstance(exc, LineTooLong):
@@ -66,4 +75,6 @@ class ProblemRunner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         server.__class__ = ProblemServer  # aiohttp has no place to say so; it only makes connections otherwise
+        answer = partial(problem_middleware, handler=server.request_handler)  # an Expect is refused before middlewares
+        server.request_handler = answer
         return server

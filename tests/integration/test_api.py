@@ -78,6 +78,14 @@ async def test_what_is_no_wait_is_ignored_as_preferences_are(
     assert response.headers.get("Preference-Applied") == applied
 
 
+async def test_preferences_may_stand_in_several_headers(service: Running) -> None:
+    headers = [("Prefer", "respond-async"), ("Prefer", "wait=2")]
+    _, _, response = await _send(
+        service, "POST", "/v1/generations", json={"prompt": "a fox [render:0]"}, headers=headers
+    )
+    assert response.headers.get("Preference-Applied") == "wait=2"
+
+
 async def test_prefer_wait_that_is_too_short_answers_as_it_stands(service: Running) -> None:
     prompt = {"prompt": "a fox [render:5]"}
     status, body, _ = await _send(service, "POST", "/v1/generations", json=prompt, headers={"Prefer": "wait=0"})
@@ -437,12 +445,22 @@ NO_REQUESTS = {
     "a long header": (b"GET / HTTP/1.1\r\nX: %s\r\n\r\n" % (b"a" * 9_000), 431, b"8190 bytes are allowed"),
     "a long path": (b"GET /%s HTTP/1.1\r\n\r\n" % (b"a" * 9_000), 431, b"8190 bytes are allowed"),
     "no length": (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", 400, b"Content-Length"),
+    "not gzip": (
+        b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\nContent-Length: 7\r\n\r\nno gzip",
+        404,
+        b"there is no /nothing",
+    ),
+    "an expectation": (
+        b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: a miracle\r\n\r\n",
+        417,
+        b"Expect: 'a miracle' cannot be met; 100-continue is all that can",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", NO_REQUESTS)
 async def test_what_is_no_request_is_answered_with_a_problem_and_does_not_fill_the_log(
-    service: Running, name: str, capsys: pytest.CaptureFixture[str]
+    service: Running, name: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     sent, status, says = NO_REQUESTS[name]
     reader, writer = await asyncio.open_connection("127.0.0.1", int(service.url.rpartition(":")[2]))
@@ -452,7 +470,7 @@ async def test_what_is_no_request_is_answered_with_a_problem_and_does_not_fill_t
     assert answer.split(b" ")[1] == str(status).encode()
     assert b"application/problem+json" in answer
     assert says in answer
-    assert "Traceback" not in capsys.readouterr().out
+    assert "Traceback" not in capsys.readouterr().out + caplog.text
 
 
 @pytest.mark.parametrize("name", HOSTILE)
