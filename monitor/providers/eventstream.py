@@ -24,9 +24,9 @@ class EventStreamDecoder:
     At the end of the stream simply drop the decoder: an event without its blank line is never dispatched. To reconnect,
     make a new one with the old one's `last_event_id`.
 
-    An event is all that stands between two blank lines. One whose lines (comments and unknown fields too, line ends
+    An event is all that stands between two blank lines, but comments. One whose lines (unknown fields too, line ends
     not) are together longer than `max_event_bytes` is skipped and counted, its id is not taken, and the stream goes on.
-    Between calls the decoder holds no more than that for the event under way.
+    Between calls the decoder holds no more than that for the event under way, and one byte of a comment.
     """
 
     last_event_id: str = ""
@@ -86,19 +86,21 @@ class EventStreamDecoder:
 
     def _hold(self, rest: bytes) -> None:
         self._line += rest
-        if not self._is_skipping and self._event_bytes + len(self._line) > self.max_event_bytes:
+        is_comment = self._line.startswith(b":")
+        if not (is_comment or self._is_skipping) and self._event_bytes + len(self._line) > self.max_event_bytes:
             self._skip_event()
-        if self._is_skipping:
+        if is_comment or self._is_skipping:
             del self._line[1:]  # enough to know later that the line was not blank, and whether it was a comment
 
     def _end_line(self, line: bytes) -> None:
-        self._event_bytes += len(line)
-        if self._event_bytes > self.max_event_bytes and not self._is_skipping:
-            self._skip_event()
         name, _, rest = line.partition(b":")
         if not name:
             self.comments += 1
-        elif not self._is_skipping:
+            return
+        self._event_bytes += len(line)
+        if self._event_bytes > self.max_event_bytes and not self._is_skipping:
+            self._skip_event()
+        if not self._is_skipping:
             self._take_field(name, rest.removeprefix(b" "))
 
     def _take_field(self, name: bytes, value: bytes) -> None:
