@@ -46,12 +46,12 @@ class ProjectRead(TypedDict, total=False):
     tasks: list[TaskRead] | None
 
 
-class CreatedFile(TypedDict, total=False):
-    """The answer to a create call of the file flow: the file, whichever field names it."""
+class CreatedRead(TypedDict, total=False):
+    """The answer to a create call: the file or the project, whichever field names it. Its data has an adapter apart."""
 
     id: str | None
     fileId: str | None
-    data: list[DataRead] | None
+    data: Any
 
 
 class RenderProgress(TypedDict, total=False):
@@ -107,7 +107,8 @@ MESSAGE: Final[TypeAdapter[Message]] = TypeAdapter(
 ANY_MESSAGE: Final = TypeAdapter(AnyMessage)
 FILE: Final = TypeAdapter(FileRead)
 PROJECT: Final = TypeAdapter(ProjectRead)
-CREATED_FILE: Final = TypeAdapter(CreatedFile)
+CREATED: Final = TypeAdapter(CreatedRead)
+DATA: Final = TypeAdapter(list[DataRead])
 
 
 class _Params(BaseModel):

@@ -1,23 +1,25 @@
 """What SuperDuperAI's messages mean to us: pure functions from bytes to sightings, events and handles."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from monitor.delivery.errors import ChannelError
 from monitor.delivery.model import Asset, Failed, Flow, Handle, Kind, Pending, Ready, Sighting, Stage, Unresolved
 from monitor.delivery.ports import Foreign, Malformed, Progress, Seen, StreamItem
 from monitor.providers.asset_url import usable_url
 from monitor.providers.error_table import malformed, shorten
 from monitor.providers.superduper_models import (
     ANY_MESSAGE,
-    CREATED_FILE,
+    CREATED,
+    DATA,
     FILE,
     MESSAGE,
     PROJECT,
-    CreatedFile,
+    CreatedRead,
     DataRead,
     FileRead,
     Message,
@@ -39,18 +41,23 @@ def is_id(text: str) -> bool:
 
 
 def parse_created(body: bytes, kind: Kind, flow: Flow, status: int) -> Handle:
-    """The handle in the answer to a create call, one object or a list of them. Raises ChannelError."""
+    """The handle in the answer to a create call, one object or a list of them. Raises ChannelError.
+
+    An id is all that is needed: a job is not lost because something else in the answer is not as it should be.
+    """
     said = _json(body, Stage.CREATE, status)
+    wrong: ChannelError | None = None
     for item in said if isinstance(said, list) else [said]:
-        if flow is Flow.PROJECT:
-            project = _check(PROJECT, item, Stage.CREATE, status)
-            found, file_id = project["id"], _file_id_in(project.get("data") or ())
-        else:
-            found = next(_ids_in(_check(CREATED_FILE, item, Stage.CREATE, status)), "")
-            file_id = None
-        if is_id(found):
-            return Handle(flow, found, kind, file_id)
-    raise malformed(Stage.CREATE, "the answer names no id", status)
+        try:
+            created = _check(CREATED, item, Stage.CREATE, status)
+        except ChannelError as error:
+            wrong = wrong or error
+            continue
+        data = _data_of(created)
+        ids = [created.get("id")] if flow is Flow.PROJECT else _ids_in(created, data)
+        if (found := next((text for text in ids if text and is_id(text)), None)) is not None:
+            return Handle(flow, found, kind, _file_id_in(data) if flow is Flow.PROJECT else None)
+    raise wrong or malformed(Stage.CREATE, "the answer names no id", status)
 
 
 def parse_file(body: bytes, handle: Handle, file_id: str, base_url: str, stage: Stage, status: int) -> Sighting:
@@ -169,10 +176,18 @@ def _data_sighting(items: Iterable[DataRead], handle: Handle, base_url: str) -> 
     return Pending() if file_id is None else Unresolved(file_id)
 
 
-def _ids_in(created: CreatedFile) -> Iterator[str]:
+def _data_of(created: CreatedRead) -> Sequence[DataRead]:
+    """What it has made so far, where that can be read."""
+    try:
+        return DATA.validate_python(created.get("data") or [])
+    except ValidationError:
+        return ()
+
+
+def _ids_in(created: CreatedRead, data: Sequence[DataRead]) -> tuple[str | None, ...]:
     """Where the file's id may stand, the likeliest first."""
-    first = next(iter(created.get("data") or ()), DataRead())
-    yield from filter(None, (created.get("id"), _text(first, "file_id"), first.get("id"), created.get("fileId")))
+    first = next(iter(data), DataRead())
+    return created.get("id"), _text(first, "file_id"), first.get("id"), created.get("fileId")
 
 
 def _file_id_in(items: Iterable[DataRead]) -> str | None:

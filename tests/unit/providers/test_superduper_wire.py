@@ -65,6 +65,11 @@ CREATED_FILES = {
     "data[0].value.file_id": {"data": [{"id": OTHER, "value": {"file_id": OURS}}], "fileId": "third"},
     "data[0].id": {"data": [{"id": OURS, "value": {"file_id": 7}}], "fileId": "third"},
     "fileId": {"fileId": OURS},
+    "an id, and data that is no list": a_file(data="queued"),
+    "an id, and data of which an item is none": a_file(data=[{"id": OURS}, 7]),
+    "an id, and tasks that are none": a_file(tasks="none", url=7),
+    "the first item that can be read": [None, {"id": 7}, a_file()],
+    "the first that can be an id": {"id": "../user/me", "fileId": OURS},
     "id before all others": {"id": OURS, "data": [{"id": OTHER, "value": {"file_id": OTHER}}], "fileId": OTHER},
 }
 
@@ -83,6 +88,8 @@ CREATED_PROJECTS = {
     "a direct URL": (a_project({"url": URL}), None),
     "no value": (a_project(None), None),
     "a list": ([a_project({"file_id": OURS})], OURS),
+    "data that cannot be read": (a_project(data={"file_id": OURS}), None),
+    "tasks that cannot be read": (a_project({"file_id": OURS}, tasks=7), OURS),
 }
 
 
