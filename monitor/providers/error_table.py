@@ -96,7 +96,7 @@ def words_of(body: bytes) -> str:
     detail = said.get("detail", said) if isinstance(said, dict) else said
     if isinstance(detail, list):
         return shorten("; ".join(_problem(item) for item in detail[:5]))
-    return shorten(detail if isinstance(detail, str) else orjson.dumps(detail).decode())
+    return shorten(_written(detail))
 
 
 def shorten(text: str) -> str:
@@ -129,10 +129,20 @@ def _network_kind(failure: Exception) -> tuple[ErrorKind, str]:
 def _problem(item: Any) -> str:
     """One entry of FastAPI's validation errors."""
     if not isinstance(item, dict):
-        return str(item)
-    place = item.get("loc")
-    where = ".".join(map(str, place)) if isinstance(place, list) else ""
-    return f"{where}: {item.get('msg', item)}" if where else str(item.get("msg", item))
+        return _written(item)
+    place, message = item.get("loc"), _written(item.get("msg", item))
+    where = ".".join(map(_written, place)) if isinstance(place, list) else ""
+    return f"{where}: {message}" if where else message
+
+
+def _written(value: Any) -> str:
+    """A value of JSON as text: nothing where it is nested too deeply, as only somebody hostile does it."""
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        return ""
 
 
 def _seconds_until(date: str) -> float | None:

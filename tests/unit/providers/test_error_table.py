@@ -161,6 +161,8 @@ def test_any_retry_after_is_a_bearable_number_or_none(value: str) -> None:
     assert seconds is None or 0.0 <= seconds <= MAX_RETRY_AFTER_S
 
 
+DEEP = b"[" * 1_000 + b"]" * 1_000
+"""As deep as can be read, and deeper than can be written."""
 WORDS = {
     b'{"detail": "Integrity error, create"}': "Integrity error, create",
     b'{"detail": [{"loc": ["body", "config", "shot_size"], "msg": "Input should be \'Close-Up\'", "type": "enum"}]}': (
@@ -177,6 +179,9 @@ WORDS = {
     b'{"detail": "two\\nlines\\u0000and a bell\\u0007"}': "two lines and a bell",
     b'{"detail": "see https://example.org/a?token=s3cret&x=1 now"}': "see https://example.org/a?… now",
     b'{"detail": "see HTTPS://example.org/a?token=s3cret"}': "see HTTPS://example.org/a?…",
+    b'{"detail": {"a":' + DEEP + b"}}": "",
+    b'{"detail": [' + DEEP + b', "b"]}': "; b",
+    b'{"detail": [{"loc": [' + DEEP + b'], "msg": "a"}]}': "a",
 }
 
 
