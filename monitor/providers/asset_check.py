@@ -19,6 +19,7 @@ from monitor.providers.error_table import shorten
 from monitor.providers.lookups import PatientResolver
 from monitor.providers.media_types import ENOUGH_BYTES, media_type_of, misfit
 from monitor.providers.public_addresses import AddressRefusedError, open_public_socket
+from monitor.providers.web_url import parse_url
 
 MAX_REDIRECTS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -167,7 +168,7 @@ async def _read_head(body: aiohttp.StreamReader, encoding: str, seen: _Seen) -> 
 def _parse(text: str) -> URL | None:
     """A URL of the web as it is to be sent; None if it is none, or holds a name and password."""
     try:
-        url = URL(text)
+        url = parse_url(text)
         if url.scheme not in ("http", "https") or not url.host or url.user is not None or url.password is not None:
             return None
         return URL(quote(text, safe=_SENT_AS_THEY_ARE, errors="replace"), encoded=True).with_host(url.host)

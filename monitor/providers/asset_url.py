@@ -4,9 +4,8 @@ import re
 from typing import Final
 from urllib.parse import urljoin
 
-from yarl import URL
-
 from monitor.delivery.model import Kind
+from monitor.providers.web_url import parse_url
 
 MAX_URL_CHARS: Final = 4_096
 _EXTENSIONS: Final = {
@@ -32,10 +31,10 @@ def usable_url(url: str | None, media_type: str | None, kind: Kind, base_url: st
     if not url.isprintable() or _NOT_IN_A_URL.search(url):
         return None
     try:
-        parsed = URL(url)
+        parsed = parse_url(url)
         if not parsed.scheme:
             url = urljoin(base_url, url)
-            parsed = URL(url)
+            parsed = parse_url(url)
         if parsed.scheme not in ("http", "https") or not parsed.host:  # which is not decoded before it is asked for
             return None
     except ValueError:

@@ -16,6 +16,7 @@ from monitor.delivery.trace_context import TraceHeaders
 from monitor.providers.error_table import FAILURES, error_of_failure, error_of_status, malformed
 from monitor.providers.exchange import Connection, Place, connect, render_request
 from monitor.providers.pool import ConnectionPool
+from monitor.providers.web_url import parse_url
 from monitor.settings import ProviderSettings
 
 MAX_BODY_BYTES: Final = 1024 * 1024
@@ -172,7 +173,7 @@ def _redirected(
     A user and password are left out. Raises ChannelError when it is nowhere on the web.
     """
     try:
-        target = place.url.join(URL(answered.headers["location"]))
+        target = place.url.join(parse_url(answered.headers["location"]))
     except (KeyError, ValueError):
         target = URL()
     if target.scheme not in ("http", "https") or not target.host:

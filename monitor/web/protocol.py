@@ -27,6 +27,13 @@ class ProblemConnection(web.RequestHandler):
 
     __slots__ = ()
 
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        try:
+            super().data_received(data)
+        except IndexError:  # of a URL as http://[]@/; from here on the parser takes nothing, and says so properly
+            super().data_received(data)
+
     def handle_error(
         self,
         request: web.BaseRequest,

@@ -444,6 +444,7 @@ NO_REQUESTS = {
     "another protocol": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n", 400, b"HTTPS"),
     "a long header": (b"GET / HTTP/1.1\r\nX: %s\r\n\r\n" % (b"a" * 9_000), 431, b"8190 bytes are allowed"),
     "a long path": (b"GET /%s HTTP/1.1\r\n\r\n" % (b"a" * 9_000), 431, b"8190 bytes are allowed"),
+    "a URL whose host is none": (b"GET http://[]@/ HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, b"no proper request"),
     "no length": (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", 400, b"Content-Length"),
     "not gzip": (
         b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\nContent-Length: 7\r\n\r\nno gzip",

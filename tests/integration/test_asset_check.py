@@ -142,7 +142,7 @@ async def test_redirects_are_followed_up_to_a_number() -> None:
 
 
 @pytest.mark.parametrize(
-    "place", [None, "", "ftp://127.0.0.1/", "file:///etc/passwd", "http://u:p@127.0.0.1/", "http://[::1"]
+    "place", [None, "", "ftp://127.0.0.1/", "file:///etc/passwd", "http://u:p@127.0.0.1/", "http://[::1", "//[]@"]
 )
 async def test_a_redirect_to_no_place_of_the_web_is_not_followed(place: str | None) -> None:
     async with serve(redirecting([place], serving(PNG))) as peer:

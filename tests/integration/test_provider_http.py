@@ -584,6 +584,7 @@ async def test_redirects_without_end_are_given_up() -> None:
         "http://",
         "http://h:99999/",
         "http://[::1",
+        "http://[]@/",
         "http://a..b/",
         f"http://{'x' * 70}.example/",
     ],

@@ -70,6 +70,7 @@ UNUSABLE = {
     "too long": (f"{CDN}{'x' * MAX_URL_CHARS}.png", "image", Kind.IMAGE),
     "port": ("https://cdn.example:99999/a.png", "image", Kind.IMAGE),
     "a host that no name can be": ("https://xn--/a.png", "image", Kind.IMAGE),
+    "nothing but brackets before an @": ("http://[]@/a.png", "image", Kind.IMAGE),
     "half an IPv6 address": ("http://[::1/a.png", "image", Kind.IMAGE),
     "a text": (f"{CDN}.png", "text", Kind.IMAGE),
     "audio": (f"{CDN}.png", "audio", Kind.IMAGE),
