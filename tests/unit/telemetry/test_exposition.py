@@ -106,6 +106,8 @@ def test_what_others_registered_is_scraped_too() -> None:
             "application/openmetrics-text;version=1.0.0;escaping=dots;q=0.6,text/plain;version=0.0.4;q=0.5",
             "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
         ),
+        ("text/plain;version=newest", "text/plain; version=0.0.4; charset=utf-8"),
+        ("application/openmetrics-text;version=1.x", "text/plain; version=0.0.4; charset=utf-8"),
     ],
 )
 def test_the_format_is_the_one_that_the_scraper_asks_for(accept: str, content_type: str) -> None:
