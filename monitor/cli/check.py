@@ -1,5 +1,8 @@
 """`monitor check`: are the settings right, and what do they mean?"""
 
+import math
+from typing import Final
+
 from rich.markup import escape
 from rich.table import Table
 
@@ -7,7 +10,11 @@ from monitor.cli.check_canaries import render_plan
 from monitor.cli.output import out
 from monitor.cli.serve import ConfigOption
 from monitor.delivery.clock import Clock
+from monitor.delivery.policy import Policy
 from monitor.settings import Settings, load_settings
+
+_TOLD_EACH: Final = 3
+"""So many polls are told one by one; of more, how they begin and end."""
 
 
 def check(config: ConfigOption = None) -> None:
@@ -37,9 +44,18 @@ def _providers(settings: Settings) -> Table:
     for provider in settings.providers:
         for model in provider.models:
             policy = settings.policy(provider.policy_of(model))
-            last_s = policy.grace_s + (policy.max_attempts - 1) * policy.interval_s
-            polls = f"{policy.grace_s:g}, {policy.grace_s + policy.interval_s:g} … {last_s:g} s"
             token = "set" if provider.token else "none"
             name, url = escape(provider.name), escape(provider.base_url)
-            table.add_row(name, url, token, escape(model), policy.name, polls, f"{policy.window_s:g} s")
+            window = f"{policy.window_s:g} s"
+            table.add_row(name, url, token, escape(model), policy.name, polls_words(policy), window)
     return table
+
+
+def polls_words(policy: Policy) -> str:
+    """When a generation is polled that nothing delivers: not at the end of its window any more, nor later."""
+    polls = min(policy.max_attempts, math.ceil((policy.window_s - policy.grace_s) / policy.interval_s))
+    if polls < 1:
+        return "never"
+    told = range(polls) if polls <= _TOLD_EACH else (0, 1, polls - 1)
+    at_s = [f"{policy.grace_s + poll * policy.interval_s:g}" for poll in told]
+    return f"{', '.join(at_s)} s" if polls <= _TOLD_EACH else f"{at_s[0]}, {at_s[1]} … {at_s[2]} s"
