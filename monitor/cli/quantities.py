@@ -1,7 +1,6 @@
 """Shares, amounts and spans of time as people write them on the command line, and as they are told in answer."""
 
 import re
-from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -10,11 +9,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from monitor.canary.money import Micros, micros
 from monitor.settings.section import Usd
+from monitor.web.windows import MAX_WINDOW, parse_window
 
 _SHARE: Final = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)\s*%")
-_SPAN: Final = re.compile(r"([1-9]\d{0,5})([smhd])")
 _USD: Final[TypeAdapter[Decimal]] = TypeAdapter(Usd)
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _MINUTE_S: Final = 60
 _WORDS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
@@ -31,10 +29,11 @@ def parse_share(text: str, option: str) -> float:
 
 def parse_span(text: str, option: str) -> float:
     """Seconds of a span of time as `90s`, `15m`, `1h` or `7d`. Raises BadParameter."""
-    found = _SPAN.fullmatch(text.strip())
-    if found is None:
-        raise typer.BadParameter(f"{text!r} is not a span of time; write it as 90s, 15m, 1h or 7d", param_hint=option)
-    return timedelta(**{_UNITS[found[2]]: int(found[1])}).total_seconds()
+    try:
+        return parse_window(text.strip()).total_seconds()
+    except ValueError:
+        allowed = f"90s, 15m, 1h or 7d, over 0 and up to {MAX_WINDOW.days}d"
+        raise typer.BadParameter(f"{text!r} is not a span of time; write it as {allowed}", param_hint=option) from None
 
 
 def parse_usd(text: str, option: str) -> Micros:
