@@ -22,7 +22,7 @@ from monitor.delivery.errors import StoreUnavailable
 from monitor.delivery.ports import Observer
 from monitor.delivery.submission import longest_submission_s
 from monitor.pilot import Lane
-from monitor.providers.asset_check import AssetChecker
+from monitor.providers.asset_check import open_asset_checker
 from monitor.providers.http import open_provider_http
 from monitor.providers.superduper import SuperDuperProvider, url_template
 from monitor.reconciler import Reconciler
@@ -146,8 +146,9 @@ class _Service:
     async def _build_aftermath(self, store: SqlRecordStore, reconciler: Reconciler, stack: AsyncExitStack) -> Aftermath:
         samples = {}
         for item in self._settings.providers:
-            checker = AssetChecker(allow_private_addresses=item.check_private_assets, timeout_s=item.request_timeout)
-            stack.push_async_callback(checker.close)
+            checker = await stack.enter_async_context(
+                open_asset_checker(allow_private_addresses=item.check_private_assets, timeout_s=item.request_timeout)
+            )
             samples[item.name] = Sample(item.measured_ratio, item.max_measured, item.checked_ratio, checker)
         return Aftermath(store=store, traces=self._telemetry.traces, samples=samples, reconciler=reconciler)
 
