@@ -3,7 +3,7 @@
 import hashlib
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import IO
 
@@ -21,7 +21,7 @@ from monitor.store.trouble import DATABASE_ERRORS, unavailable
 async def hold_instance(url: str, instance: str) -> AsyncIterator[None]:
     """Hold the name on this store until the block is left, or the process dies however it dies.
 
-    Raises StoreUnavailable when another process holds it.
+    Raises StoreUnavailable when another process holds it, or nobody can.
     """
     parsed = parse_store_url(url)
     holding = _hold_advisory_lock if parsed.get_backend_name() == "postgresql" else _hold_file
@@ -65,8 +65,9 @@ async def _hold_advisory_lock(url: sa.URL, instance: str) -> AsyncIterator[None]
     """A lock of a session of its own (PostgreSQL, section 13.3.5). A connection that breaks gives it up."""
     number = int.from_bytes(hashlib.blake2b(instance.encode(), digest_size=8).digest(), signed=True)
     engine = create_async_engine(url, poolclass=NullPool, connect_args=dict(POSTGRESQL), isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
+    async with AsyncExitStack() as held:
         try:
+            connection = await held.enter_async_context(engine.connect())
             is_ours = (await connection.execute(sa.select(sa.func.pg_try_advisory_lock(number)))).scalar()
         except DATABASE_ERRORS as error:
             raise unavailable("cannot be locked", error) from None

@@ -38,3 +38,9 @@ async def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="cannot lock"):
         async with hold_instance(f"sqlite:///{tmp_path}/nowhere/monitor.db", "one"):
             pass
+
+
+async def test_a_server_that_does_not_answer_is_told() -> None:
+    with pytest.raises(StoreUnavailable, match="cannot be locked"):
+        async with hold_instance("postgresql://nobody@127.0.0.1:1/none", "one"):
+            pass
