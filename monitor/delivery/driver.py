@@ -163,11 +163,15 @@ class Delivery:
                 await self._provider.subscribe(self._handle, self._cursor, notify, trace_headers=call.trace_headers)
             self._tell(self._race.stream_ended, call.error, self._cursor.retry_s)
         finally:
-            due_at_s, lingering = self._race.stream_due_at_s, self._race.verdict is not None
-            ended = connection.ended(
-                self._loop.time(), call.error, cancelled=call.is_cancelled, due_at_s=due_at_s, lingering=lingering
+            self._emit(
+                connection.ended(
+                    self._loop.time(),
+                    call.error,
+                    cancelled=call.is_cancelled,
+                    due_at_s=self._race.stream_due_at_s,
+                    after_verdict=self._race.verdict is not None,
+                )
             )
-            self._emit(ended)
         self._advance()
 
     def _on_item(self, connection: Connection, item: StreamItem) -> None:

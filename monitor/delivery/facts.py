@@ -124,8 +124,8 @@ class StreamEnded:
     disconnect: Disconnect | None
     detail: str | None
     retry_in_s: float | None
-    lingering: bool = False
-    """It had lost, and went on to be measured."""
+    after_verdict: bool = False
+    """It had won, or had lost and went on to be measured."""
 
 
 @value(frozen=True, slots=True)

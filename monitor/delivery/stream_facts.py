@@ -42,7 +42,7 @@ class Connection:
         *,
         cancelled: bool,
         due_at_s: float | None,
-        lingering: bool = False,
+        after_verdict: bool,
     ) -> StreamEnded:
         result = StreamResult.OPENED if self.opened_at_s is not None else _opening_result(error, cancelled=cancelled)
         return StreamEnded(
@@ -55,7 +55,7 @@ class Connection:
             disconnect=None if self.opened_at_s is None else _disconnect(error, cancelled=cancelled),
             detail=None if error is None or cancelled else error.detail,
             retry_in_s=None if due_at_s is None or cancelled else due_at_s - now_s,
-            lingering=lingering,
+            after_verdict=after_verdict,
         )
 
 

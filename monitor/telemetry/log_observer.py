@@ -128,7 +128,7 @@ def _say_create(fact: CreateEnded) -> _Said | None:
 
 def _say_stream_end(fact: StreamEnded) -> _Said:
     details = {"connection": fact.number, "status": fact.status, "detail": fact.detail}
-    if fact.lingering or fact.disconnect is Disconnect.DONE or fact.result is StreamResult.CANCELLED:
+    if fact.after_verdict or fact.disconnect is Disconnect.DONE or fact.result is StreamResult.CANCELLED:
         return logging.DEBUG, "SSE stream closed", details
     then = "not opened again" if fact.retry_in_s is None else f"opened again in {fact.retry_in_s:.1f} s"
     return logging.INFO, f"SSE stream ended: {fact.disconnect or fact.result}; {then}", details

@@ -362,12 +362,12 @@ class TestLingering:
         assert played.provider.calls["resolve"] == 1
         assert played.delivery.measurement == Measurement(ChannelResult.CONFIRMED, ChannelResult.WON, 1.0)
 
-    async def test_a_stream_that_lingered_says_so(self) -> None:
+    async def test_a_stream_that_ends_after_the_verdict_says_so(self) -> None:
         provider = scripted(Connection([Say(5.0, error())]), Connection(), polls=[Say(0.0, ready())])
         played = Played(provider, lingers=True)
         await played.delivery.run()
         await played.delivery.linger()
-        assert [fact.lingering for fact in played.of(StreamEnded)] == [False, True]
+        assert [fact.after_verdict for fact in played.of(StreamEnded)] == [False, True]
 
     async def test_a_task_that_is_cancelled_while_it_lingers_closes_everything(self) -> None:
         played = Played(scripted(polls=[Say(0.0, ready())]), lingers=True)

@@ -32,7 +32,7 @@ def test_what_lingers_is_not_told_of_at_info_however_it_goes() -> None:
         PollStarted(105.0, 1, 6, lingering=True),
         PollEnded(105.2, 105.0, span_id(101), 1, CallResult.UNAVAILABLE, 502, "bad gateway", lingering=True),
         StreamEnded(
-            106.0, 100.5, span_id(2), 1, StreamResult.OPENED, 200, Disconnect.ERROR, "reset", 0.5, lingering=True
+            106.0, 100.5, span_id(2), 1, StreamResult.OPENED, 200, Disconnect.ERROR, "reset", 0.5, after_verdict=True
         ),
         *found_out_after_sse_won(),
     ]
