@@ -4,9 +4,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Concatenate, Final, ParamSpec
+from typing import Concatenate, ParamSpec
 
 from monitor.delivery.calls import Call
+from monitor.delivery.closing import close_calls
 from monitor.delivery.emitting import Emit, unharmed
 from monitor.delivery.errors import ChannelError
 from monitor.delivery.facts import PollEnded, PollingStarted, PollStarted, ResolveEnded, StreamOpened
@@ -28,11 +29,6 @@ from monitor.delivery.model import (
 from monitor.delivery.ports import Cursor, Opened, Provider, Reply, Seen, StreamItem
 from monitor.delivery.race import Race
 from monitor.delivery.stream_facts import Connection
-from monitor.delivery.waiting import settled
-
-CLOSING_TRIES: Final = 5
-CLOSING_TRY_S: Final = 1.0
-"""A call that swallows its cancellation is cancelled again after so long; after so many it is left behind, loudly."""
 
 _logger = logging.getLogger(__name__)
 _Told = ParamSpec("_Told")
@@ -85,7 +81,8 @@ class Delivery:
             self._advance()
             await self._over
             loser = self._race.lingering
-            await self._close_tasks({task for task, channel in self._tasks.items() if channel is not loser})
+            of_others = [task for task, channel in self._tasks.items() if channel is not loser]
+            await close_calls(of_others, self._trace.trace_id)
             if not self.is_lingering:  # any more: the loser may be through while the winner is closed
                 await self.close()
         except BaseException:
@@ -244,24 +241,4 @@ class Delivery:
             self._finished.set_result(None)
         if self._timer is not None:
             self._timer.cancel()
-        await self._close_tasks(set(self._tasks))
-
-    async def _close_tasks(self, running: set[asyncio.Task[None]]) -> None:
-        """Cancel and wait; a call that will not let go cannot hold the caller up for long."""
-        interruption: asyncio.CancelledError | None = None
-        for _ in range(CLOSING_TRIES):
-            if not running:
-                break
-            for task in running:
-                task.cancel()
-            until_s = self._loop.time() + CLOSING_TRY_S
-            try:
-                for task in running:
-                    await settled(task, until_s - self._loop.time())
-            except asyncio.CancelledError as error:
-                interruption = error  # told when all is closed
-            running = {task for task in running if not task.done()}
-        if running:
-            _logger.error("%d calls of trace %s ignore their cancellation", len(running), self._trace.trace_id)
-        if interruption is not None:
-            raise interruption
+        await close_calls(tuple(self._tasks), self._trace.trace_id)

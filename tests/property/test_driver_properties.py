@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.delivery.driver import CLOSING_TRY_S, Delivery
+from monitor.delivery.closing import CLOSING_TRY_S
+from monitor.delivery.driver import Delivery
 from monitor.delivery.errors import ChannelError
 from monitor.delivery.facts import (
     CallResult,

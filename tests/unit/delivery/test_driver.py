@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from monitor.delivery.driver import CLOSING_TRIES, CLOSING_TRY_S, Delivery
+from monitor.delivery.closing import CLOSING_TRIES, CLOSING_TRY_S
+from monitor.delivery.driver import Delivery
 from monitor.delivery.errors import ChannelError
 from monitor.delivery.facts import (
     CallResult,
