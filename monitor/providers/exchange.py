@@ -5,17 +5,12 @@ the memory (docs/benchmarks.md). The parsing is httptools'. All limits are insta
 """
 
 import asyncio
-import re
-import socket
-import ssl
 import zlib
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple, cast
+from collections.abc import Callable
+from typing import Final, cast
 
 import httptools
-from aiohappyeyeballs import start_connection
-from yarl import URL
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 """Status line and headers, or whatever else frames the body between two pieces of it."""
@@ -25,29 +20,6 @@ SLICE_BYTES: Final = 2 * 1024
 """What is handed on without leaving the loop to others in between."""
 _PACKINGS: Final = ("gzip", "x-gzip", "deflate")
 _ANY_ZLIB: Final = 32 + zlib.MAX_WBITS
-_NEXT_ADDRESS_S: Final = 0.25
-"""RFC 8305, section 5."""
-_UNSENDABLE: Final = re.compile(r"[\x00\r\n]")
-
-
-class Place(NamedTuple):
-    """Where a request goes: to whom, and for what there (path and query as they are sent).
-
-    A URL would be taken to pieces for each call, and most calls go to the same origin.
-    """
-
-    origin: URL
-    target: str
-
-    @classmethod
-    def of(cls, url: URL) -> "Place":
-        """Without a user and password. Raises ValueError for a relative URL."""
-        return cls(url.origin(), url.raw_path_qs)
-
-    @property
-    def url(self) -> URL:
-        """The whole of it."""
-        return URL(f"{self.origin}{self.target}", encoded=True)
 
 
 class NoConnectionError(ConnectionError):
@@ -320,42 +292,3 @@ class _Unpacker:
             raise MeaninglessAnswerError(f"the body cannot be unpacked: {error}") from None
         self._packed = self._zlib.unconsumed_tail
         return unpacked
-
-
-async def connect(origin: URL, tls: ssl.SSLContext, until_s: float) -> Connection:
-    """A connection to `origin`. Raises NoConnectionError, and UnicodeError for a name that cannot be one."""
-    connection = Connection()
-    try:
-        async with asyncio.timeout_at(until_s):
-            await _connect(origin, tls, connection)
-    except TimeoutError:
-        raise NoConnectionError("no connection in time", in_time=False) from None
-    except OSError as failure:
-        raise NoConnectionError(str(failure) or type(failure).__name__) from failure
-    return connection
-
-
-async def _connect(origin: URL, tls: ssl.SSLContext, connection: Connection) -> None:
-    """The first address that answers: a host whose IPv6 leads nowhere must not look like a provider in trouble."""
-    assert origin.raw_host is not None  # noqa: S101 - an absolute URL
-    loop = asyncio.get_running_loop()
-    places = await loop.getaddrinfo(origin.raw_host, origin.port, type=socket.SOCK_STREAM)
-    name = origin.raw_host if origin.scheme == "https" else None
-    context = tls if name else None
-    match places:
-        case [(socket.AF_INET, _, _, _, (host, port))]:  # no choice, and half the processor time
-            await loop.create_connection(lambda: connection, host, port, ssl=context, server_hostname=name)
-        case _:
-            connected = await start_connection(places, happy_eyeballs_delay=_NEXT_ADDRESS_S)
-            await loop.create_connection(lambda: connection, sock=connected, ssl=context, server_hostname=name)
-
-
-def render_request(method: str, place: Place, headers: Mapping[str, str], body: bytes | None = None) -> bytes:
-    """The bytes of a request. Raises ValueError when a header would end its line."""
-    lines = [f"{method} {place.target} HTTP/1.1", f"Host: {place.origin.host_port_subcomponent}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    if body is not None:
-        lines.append(f"Content-Length: {len(body)}")
-    if _UNSENDABLE.search("".join(lines)):
-        raise ValueError("a header holds a line break")
-    return "\r\n".join((*lines, "", "")).encode() + (body or b"")

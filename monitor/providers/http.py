@@ -13,9 +13,11 @@ import monitor
 from monitor.delivery.errors import ChannelError
 from monitor.delivery.model import ErrorKind, Stage
 from monitor.delivery.trace_context import TraceHeaders
+from monitor.providers.connect import connect
 from monitor.providers.error_table import FAILURES, error_of_failure, error_of_status, malformed
-from monitor.providers.exchange import Connection, Place, connect, render_request
+from monitor.providers.exchange import Connection
 from monitor.providers.pool import ConnectionPool
+from monitor.providers.request import Place, render_request
 from monitor.providers.web_url import parse_url
 from monitor.settings import ProviderSettings
 

@@ -9,7 +9,8 @@ from typing import Final
 
 from yarl import URL
 
-from monitor.providers.exchange import Connection, NoConnectionError, connect
+from monitor.providers.connect import connect
+from monitor.providers.exchange import Connection, NoConnectionError
 
 KEEPALIVE_S: Final = 4.0
 """Shorter than the 5 s of common servers: a create on a connection that was just closed would have an unknown fate."""
