@@ -1,9 +1,12 @@
 """Opens the databases: addresses, connections and their settings, and the one writer of each."""
 
 import asyncio
+import os
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -53,6 +56,8 @@ def build_reader(url: sa.URL) -> AsyncEngine:
         return create_async_engine(url, pool_size=4, max_overflow=4, pool_pre_ping=True, connect_args=dict(POSTGRESQL))
     engine = create_async_engine(url, pool_size=4, max_overflow=0, connect_args=dict(SQLITE))
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    file = _File(url)
+    event.listen(engine.sync_engine, "checkout", lambda *_: file.check())
     return engine
 
 
@@ -95,16 +100,35 @@ async def _open_sqlite_writer(url: sa.URL) -> AsyncIterator[Transact]:
         thread.shutdown(wait=False, cancel_futures=True)
 
 
+class _File:
+    """The file of an open database. SQLite goes on with one that was deleted: all seems well, and nothing is kept."""
+
+    def __init__(self, url: sa.URL) -> None:
+        self._path = Path(str(url.database))
+        self._opened = self._path.stat()
+
+    def check(self) -> None:
+        """Raises sqlite3.OperationalError when its name leads to it no more."""
+        try:
+            is_there = os.path.samestat(self._path.stat(), self._opened)
+        except FileNotFoundError:
+            is_there = False
+        if not is_there:
+            raise sqlite3.OperationalError("its file was deleted or replaced; start the service again")
+
+
 class _SqliteWriter:
     """Keeps its connection from one transaction to the next: to take it from a pool each time costs a fifth of one."""
 
     def __init__(self, url: sa.URL) -> None:
+        self._file = _File(url)
         self._engine = sa.create_engine(url.set(drivername="sqlite"), connect_args=dict(SQLITE))
         event.listen(self._engine, "connect", _prepare_sqlite)
         self._connection: sa.Connection | None = None
 
     def commit(self, work: Callable[[sa.Connection], _Result]) -> _Result:
         """Run `work` in a transaction. The pool looks after a connection on which one failed."""
+        self._file.check()
         if self._connection is None:
             self._connection = self._engine.connect()
         try:
