@@ -62,7 +62,7 @@ def _generation_paths() -> dict[str, Any]:
                 "operationId": "createGeneration",
                 "parameters": headers,
                 "requestBody": {"required": True, "content": _content("GenerationBody")},
-                "responses": {"200": _json("it has ended", "Generation"), "202": _json("accepted", "Generation")}
+                "responses": {"200": _made("it has ended"), "202": _made("accepted")}
                 | _problems(400, 401, 403, 408, 413, 415, 422, 429, 503),
             },
             "get": {
@@ -80,18 +80,21 @@ def _generation_paths() -> dict[str, Any]:
         },
         "/v1/generations/{id}/events": {
             "parameters": [_ID, _header("Last-Event-ID", "number of the last event seen")],
-            "get": _operation(
-                "followGeneration",
-                "Its timeline as Server-Sent Events",
-                _text("text/event-stream"),
-                401,
-                403,
-                404,
-                429,
-                503,
-            ),
+            "get": _follow(),
         },
     }
+
+
+def _made(description: str) -> dict[str, Any]:
+    location = {"Location": {"description": "where it can be read", "schema": {"type": "string"}}}
+    return _json(description, "Generation") | {"headers": location}
+
+
+def _follow() -> dict[str, Any]:
+    events, summary = _text("text/event-stream"), "Its timeline as Server-Sent Events"
+    asked = _operation("followGeneration", summary, events, 401, 403, 404, 429, 503)
+    asked["responses"]["204"] = {"description": "it has ended, and the caller has seen all: do not come back"}
+    return asked
 
 
 def _cancel(generation: dict[str, Any]) -> dict[str, Any]:
@@ -192,11 +195,13 @@ def _reading_paths() -> dict[str, Any]:
 
 
 def _operations_paths() -> dict[str, Any]:
+    metrics = _text("text/plain", "application/openmetrics-text")
+    changes = _object("changes")
     return {
-        "/metrics": {"get": _operation("scrape", "Prometheus or OpenMetrics text", _text("text/plain"), 401, 403)},
+        "/metrics": {"get": _operation("scrape", "Prometheus or OpenMetrics text", metrics, 401, 403)},
         "/-/healthy": {"get": _operation("isHealthy", "Liveness", _text("text/plain"))},
         "/-/ready": {"get": _operation("isReady", "Readiness", _text("text/plain"), 503)},
-        "/-/reload": {"post": _operation("reload", "Take a changed plan; scope `admin`", _object("changes"), 401, 422)},
+        "/-/reload": {"post": _operation("reload", "Take a changed plan; scope `admin`", changes, 401, 403, 422)},
         "/openapi.json": {"get": _operation("readOpenapi", "This document", _object("OpenAPI 3.1"))},
         "/": {"get": _operation("showStatus", "The status page", _text("text/html"), 401, 403, 503)},
         "/generations/{id}": {
@@ -213,9 +218,12 @@ def _operation(operation_id: str, summary: str, answer: dict[str, Any], *problem
 
 
 def _problems(*statuses: int) -> dict[str, Any]:
+    """Those that this call is known for; `default` is any other, as 400 for a request that is none."""
     problem = {"$ref": "#/components/schemas/Problem"}
     answer = {"description": "what went wrong", "content": {"application/problem+json": {"schema": problem}}}
-    return {str(status): answer for status in statuses}
+    seconds = {"description": "seconds after which to try again", "schema": {"type": "integer"}}
+    later = {429: {"headers": {"Retry-After": seconds}}, 503: {"headers": {"Retry-After": seconds}}}
+    return {str(status): answer | later.get(status, {}) for status in statuses} | {"default": answer}
 
 
 def _ref(schema: str) -> dict[str, str]:
@@ -234,8 +242,9 @@ def _object(description: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": {"type": "object"}}}}
 
 
-def _text(content_type: str) -> dict[str, Any]:
-    return {"description": content_type, "content": {content_type: {"schema": {"type": "string"}}}}
+def _text(*content_types: str) -> dict[str, Any]:
+    content = {content_type: {"schema": {"type": "string"}} for content_type in content_types}
+    return {"description": " or ".join(content_types), "content": content}
 
 
 def _header(name: str, description: str) -> dict[str, Any]:
@@ -324,4 +333,10 @@ def _one_of(values: Any, *others: None) -> dict[str, Any]:
 def _problem() -> dict[str, Any]:
     text = {"type": "string"}
     properties = {"type": text, "title": text, "status": {"type": "integer"}, "detail": text}
-    return {"type": "object", "properties": properties, "required": list(properties)}
+    error = {"type": "object", "properties": {"field": text, "message": text, "found": {}}}
+    errors = {
+        "type": "array",
+        "items": error,
+        "description": "each field that is wrong: what was found, what is allowed",
+    }
+    return {"type": "object", "properties": properties | {"errors": errors}, "required": list(properties)}

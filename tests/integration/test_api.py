@@ -9,14 +9,12 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from openapi_spec_validator import validate
 
 from monitor.providers.eventstream import EventStreamDecoder, ServerSentEvent
 from monitor.settings import hash_token
 from monitor.simulator.config import SimulatorConfig
 from monitor.telemetry.catalog import DELIVERY_S
 from monitor.web import bodies
-from monitor.web.openapi import build_openapi
 from tests.serving import UNSAMPLED, Running, running
 
 QUICKLY = SimulatorConfig(fixed_render_s=0.15, heartbeat_s=0.2)
@@ -345,22 +343,6 @@ async def test_the_pages_show_what_happened_and_escape_it(service: Running) -> N
 async def test_healthy_and_ready(service: Running) -> None:
     assert (await _send(service, "GET", "/-/healthy"))[0] == 200
     assert (await _send(service, "GET", "/-/ready"))[0] == 200
-
-
-async def test_openapi_is_valid_and_names_every_route(service: Running) -> None:
-    document = await service.get("/openapi.json")
-    validate(document)
-    assert document["components"]["schemas"]["Generation"]["required"]
-
-
-def test_openapi_has_the_routes_that_there_are() -> None:
-    from monitor.web import api, canaries, operations, pages, pass_through, reports, summary
-
-    rooms = (api, canaries, reports, summary, operations, pass_through, pages)
-    served = {(route.method.lower(), route.path) for room in rooms for route in room.routes}
-    methods = ("get", "post", "put", "delete", "options")
-    told = {(name, path) for path, item in build_openapi()["paths"].items() for name in item if name in methods}
-    assert served == told
 
 
 @pytest_asyncio.fixture
