@@ -1,10 +1,9 @@
-"""Owns the generations in flight: accepts, drives, records, tells, resumes after a crash, stops in order."""
+"""Owns the generations in flight: accepts, has them flown, tells, resumes after a crash, stops in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import suppress
-from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import structlog
 
@@ -16,7 +15,7 @@ from monitor.delivery.errors import (
     ShuttingDown,
     StoreUnavailable,
 )
-from monitor.delivery.facts import Accepted, Disowned
+from monitor.delivery.facts import Accepted
 from monitor.delivery.identity import new_generation_id
 from monitor.delivery.model import (
     Channel,
@@ -30,19 +29,16 @@ from monitor.delivery.model import (
 from monitor.delivery.ports import Observer
 from monitor.delivery.trace_context import new_trace
 from monitor.delivery.waiting import settled
-from monitor.flight import Flight, ended_record
+from monitor.flight import Flight
 from monitor.neighbours import LOOK_EVERY_S, Neighbours
 from monitor.pilot import Lane, Pilot
-from monitor.store.port import Findings, Idempotency, Record, RecordStore, TimelineEntry
+from monitor.recorder import STORE_PATIENCE_S, Recorder
+from monitor.store.port import Idempotency, Record, RecordStore, TimelineEntry
 
-STORE_PATIENCE_S: Final = 1.0
-"""How long a delivery waits for a store in trouble; then it goes on, and is recorded late."""
 KEY_PATIENCE_S: Final = 10.0
 """How long a caller with an idempotency key waits to hear whether the key is new."""
 RETRY_AFTER_S: Final = 2
 _STOPPING: Final = "the service is stopping; ask another one, or again in a moment"
-
-_Result = TypeVar("_Result")
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -62,16 +58,16 @@ class Runner:
         max_in_flight: int,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._pilot = Pilot(lanes, aftermath, self._submitted)
+        self._recorder = Recorder(store, aftermath, self._forget)
+        self._pilot = Pilot(lanes, aftermath, self._recorder.submitted)
         self._store = store
         self._observer = observer
-        self._aftermath = aftermath
         self._clock = clock
         self._instance = instance
         self._max_in_flight = max_in_flight
         self._flights: dict[str, Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._writes: set[asyncio.Future[Any]] = set()
+        self._launches: set[asyncio.Task[Record]] = set()
         self._stopping = asyncio.Event()
         self._neighbours = Neighbours(store, clock, self._stopping)
 
@@ -106,7 +102,7 @@ class Runner:
         flight = self._new_flight(provider, request, canary, idempotency, trace)
         self._flights[flight.record.id] = flight
         launch = self._loop.create_task(self._launch(flight, request))
-        self._writes.add(launch)
+        self._launches.add(launch)
         launch.add_done_callback(self._launched)
         if not await settled(launch, KEY_PATIENCE_S):
             raise StoreUnavailable("the store does not answer; ask again with the same Idempotency-Key")
@@ -122,7 +118,7 @@ class Runner:
         """
         is_new = False
         try:
-            write = self._keep(self._store.add(flight.record))
+            write = self._recorder.keep(self._store.add(flight.record))
             is_kept = await settled(write, STORE_PATIENCE_S if flight.record.idempotency is None else None)
             kept = write.result() if is_kept else flight.record
             if self.is_stopping:
@@ -138,7 +134,7 @@ class Runner:
 
     def _launched(self, launch: "asyncio.Task[Record]") -> None:
         """What it raised is for its caller, if that still waits; a store that refused has its own line."""
-        self._writes.discard(launch)
+        self._launches.discard(launch)
         if not launch.cancelled():
             launch.exception()
 
@@ -229,19 +225,17 @@ class Runner:
         Takes at most about `grace_s`, of which creates get the half.
         """
         self.close_doors()
-        creates = [flight.submission for flight in self._flights.values() if flight.submission is not None]
-        if creates:
-            await asyncio.wait(creates, timeout=grace_s / 2)
+        creates = {flight.submission for flight in self._flights.values() if flight.submission is not None}
+        if begun := {*self._launches, *creates}:
+            await asyncio.wait(begun, timeout=grace_s / 2)
         tasks = set(self._tasks)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=grace_s / 4)
         for flight in self._flights.values():
-            if not flight.ended.done() and (timeline := flight.timeline()):
-                _ = self._keep(self._store.note(flight.record.id, Findings(), timeline))
-        if self._writes:
-            await asyncio.wait(self._writes, timeout=grace_s / 4)
+            self._recorder.left_behind(flight)
+        await self._recorder.drain(grace_s / 4)
 
     def _new_flight(
         self,
@@ -276,62 +270,14 @@ class Runner:
 
     async def _fly(self, flight: Flight, request: GenerationRequest) -> None:
         """From the create call to the recorded end."""
-        await self._conclude(flight, await self._pilot.fly(flight, request))
+        await self._recorder.conclude(flight, await self._pilot.fly(flight, request))
 
     async def _fly_on(self, flight: Flight) -> None:
         """From where the last process left it to the recorded end."""
-        await self._conclude(flight, await self._pilot.fly_on(flight))
+        await self._recorder.conclude(flight, await self._pilot.fly_on(flight))
 
-    def _submitted(self, flight: Flight) -> None:
-        """Have the handle written, so that a restart can take the generation up again. Nobody waits for it."""
-        handle, at = flight.record.handle, flight.record.submitted_at
-        assert handle is not None and at is not None  # noqa: S101, PT018 - just set
-        _ = self._keep(self._store.submit(flight.record.id, handle, at))
-
-    async def _conclude(self, flight: Flight, verdict: Verdict) -> None:
-        """Write the outcome, and tell it if it was ours to write."""
-        fact, ending = flight.conclude(verdict)
-        write = self._keep(self._store.end(flight.record.id, ending))
-        write.add_done_callback(partial(self._recorded, flight))
-        await settled(write, STORE_PATIENCE_S)
-        record = ended_record(flight.record, ending)
-        if write.done() and not write.result():
-            flight.emit(Disowned(verdict.at_s))
-            await self._disown(flight)
-            flight.finish(await self._store.get(record.id) or record)
-        else:
-            flight.tell(fact)
-            flight.finish(record)
-            self._aftermath.begin(flight)
-        if write.done():
-            self._flights.pop(record.id, None)
-
-    async def _disown(self, flight: Flight) -> None:
-        """Another process had recorded the outcome: it also finds out the rest."""
-        self._aftermath.give_place_back(flight)
-        if flight.delivery is not None:
-            await flight.delivery.close()
-
-    def _recorded(self, flight: Flight, write: "asyncio.Future[bool]") -> None:
-        """The outcome is in the store, however long that took: only then is the flight forgotten."""
-        if write.cancelled() or write.exception() is not None:
-            return
-        if not write.result():
-            _logger.warning("another process had recorded the outcome", generation=flight.record.id)
-        if flight.ended.done():
-            self._flights.pop(flight.record.id, None)
-
-    def _keep(self, write: Awaitable[_Result]) -> "asyncio.Future[_Result]":
-        """Have a write go on whatever happens to who asked for it."""
-        kept = asyncio.ensure_future(write)
-        self._writes.add(kept)
-        kept.add_done_callback(self._written)
-        return kept
-
-    def _written(self, write: "asyncio.Future[Any]") -> None:
-        self._writes.discard(write)
-        if not write.cancelled() and (error := write.exception()) is not None:
-            _logger.error("a record could not be written", error=str(error))
+    def _forget(self, flight: Flight) -> None:
+        self._flights.pop(flight.record.id, None)
 
     def _spawn(self, flight: Flight, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)
@@ -348,4 +294,4 @@ class Runner:
             flight.has_crashed = True
             at_s = self._loop.time()
             verdict = Verdict(Outcome.CANCELLED, Channel.NONE, at_s, reason=Reason.CRASHED, detail=type(error).__name__)
-            self._spawn(flight, self._conclude(flight, verdict))
+            self._spawn(flight, self._recorder.conclude(flight, verdict))
