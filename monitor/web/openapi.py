@@ -3,17 +3,12 @@
 from functools import cache
 from typing import Any, Final
 
-from pydantic import TypeAdapter
-
 import monitor
-from monitor.delivery.model import AssetResult, Channel, ChannelResult, Flow, Kind, Origin, Outcome, Reason, State
-from monitor.reports import Receipt
-from monitor.web.bodies import GenerationBody, ListQuery
-from monitor.web.canary_bodies import PauseBody
-from monitor.web.report_bodies import MAX_REPORTS, ReportBody
+from monitor.delivery.model import Origin
+from monitor.web.bodies import ListQuery
+from monitor.web.openapi_schemas import build_schemas, one_of, ref, schema_of
 
 _ID: Final = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
-_INSTANT: Final = {"type": ["string", "null"], "format": "date-time"}
 
 
 @cache
@@ -32,16 +27,7 @@ def build_openapi() -> dict[str, Any]:
         "paths": _generation_paths() | _canary_paths() | _report_paths() | _reading_paths() | _operations_paths(),
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {
-                "GenerationBody": _schema(GenerationBody),
-                "Generation": _generation(),
-                "Canary": _canary(),
-                "PauseBody": _schema(PauseBody),
-                "ReportBody": _schema(ReportBody),
-                "ReportsBody": _reports_body(),
-                "Receipts": _receipts(),
-                "Problem": _problem(),
-            },
+            "schemas": build_schemas(),
         },
     }
 
@@ -105,7 +91,7 @@ def _cancel(generation: dict[str, Any]) -> dict[str, Any]:
 
 def _canary_paths() -> dict[str, Any]:
     name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
-    listed = {"type": "object", "properties": {"items": {"type": "array", "items": _ref("Canary")}}}
+    listed = {"type": "object", "properties": {"items": {"type": "array", "items": ref("Canary")}}}
     page = {"description": "all of the plan", "content": {"application/json": {"schema": listed}}}
     paused = _object("its name, and its pause or null")
     pause = _operation("pauseCanary", "No run by itself until the pause ends; scope `admin`", paused, 400, 401, 403)
@@ -129,26 +115,6 @@ def _canary_paths() -> dict[str, Any]:
         },
         "/v1/canaries/{name}/resume": {"parameters": [name], "post": resume},
     }
-
-
-def _canary() -> dict[str, Any]:
-    text, optional, money = {"type": "string"}, {"type": ["string", "null"]}, {"type": ["number", "null"]}
-    instant = {"type": "string", "format": "date-time"}
-    spent = {"type": "object", "properties": {"spent_usd": {"type": "number"}, "limit_usd": money}}
-    run = {
-        "generation": text, "created_at": instant, "outcome": _one_of(Outcome, None), "reason": _one_of(Reason, None),
-        "channel": _one_of(Channel, None), "duration_seconds": {"type": ["number", "null"]},
-    }  # fmt: skip
-    pause = {"reason": text, "since": instant, "until": instant}
-    properties = {
-        "name": text, "provider": text, "model": text, "kind": _one_of(Kind), "flow": _one_of(Flow), "prompt": text,
-        "timetable": text, "enabled": {"type": "boolean"}, "price_usd": money, "next_at": _INSTANT,
-        "pause": {"type": ["object", "null"], "properties": pause},
-        "spending": {"type": "object", "properties": {"day": spent, "month": spent}},
-        "runs": {"type": "array", "items": {"type": "object", "properties": run}},
-        "last_skip": {"type": ["object", "null"], "properties": {"at": instant, "reason": text, "detail": optional}},
-    }  # fmt: skip
-    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def _report_paths() -> dict[str, Any]:
@@ -179,7 +145,7 @@ def _reading_paths() -> dict[str, Any]:
         "description": "with histograms of latency and attempts, and curves of render times",
     }  # fmt: skip
     origin = {
-        "name": "origin", "in": "query", "schema": _one_of(Origin),
+        "name": "origin", "in": "query", "schema": one_of(Origin),
         "description": "of this origin only; default: what the service saw itself, `api` and `canary`. "
         "`delivery_by_origin` tells all apart in any case",
     }  # fmt: skip
@@ -219,19 +185,15 @@ def _operation(operation_id: str, summary: str, answer: dict[str, Any], *problem
 
 def _problems(*statuses: int) -> dict[str, Any]:
     """Those that this call is known for; `default` is any other, as 400 for a request that is none."""
-    problem = {"$ref": "#/components/schemas/Problem"}
+    problem = ref("Problem")
     answer = {"description": "what went wrong", "content": {"application/problem+json": {"schema": problem}}}
     seconds = {"description": "seconds after which to try again", "schema": {"type": "integer"}}
     later = {429: {"headers": {"Retry-After": seconds}}, 503: {"headers": {"Retry-After": seconds}}}
     return {str(status): answer | later.get(status, {}) for status in statuses} | {"default": answer}
 
 
-def _ref(schema: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{schema}"}
-
-
 def _content(schema: str) -> dict[str, Any]:
-    return {"application/json": {"schema": _ref(schema)}}
+    return {"application/json": {"schema": ref(schema)}}
 
 
 def _json(description: str, schema: str) -> dict[str, Any]:
@@ -251,92 +213,12 @@ def _header(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
 
 
-def _schema(model: Any) -> dict[str, Any]:
-    """The JSON schema of a model, with what it refers to written out in place."""
-    schema = TypeAdapter(model).json_schema()
-    inlined: dict[str, Any] = _inline(schema, schema.pop("$defs", {}))
-    return inlined
-
-
-def _inline(value: Any, definitions: dict[str, Any]) -> Any:
-    if isinstance(value, list):
-        return [_inline(item, definitions) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "$ref" in value:
-        named = definitions[value["$ref"].rpartition("/")[2]]
-        return _inline(named | {key: item for key, item in value.items() if key != "$ref"}, definitions)
-    return {key: _inline(item, definitions) for key, item in value.items()}
-
-
 def _query(model: Any) -> list[dict[str, Any]]:
-    properties = _schema(model)["properties"]
+    properties = schema_of(model)["properties"]
     return [{"name": name, "in": "query", "schema": schema} for name, schema in properties.items()]
 
 
 def _page() -> dict[str, Any]:
-    items = {"type": "array", "items": {"$ref": "#/components/schemas/Generation"}}
+    items = {"type": "array", "items": ref("Generation")}
     schema = {"type": "object", "properties": {"items": items, "next": {"type": ["string", "null"]}}}
     return {"description": "a page", "content": {"application/json": {"schema": schema}}}
-
-
-def _generation() -> dict[str, Any]:
-    text, optional = {"type": "string"}, {"type": ["string", "null"]}
-    asset = {"url": text, "kind": _one_of(Kind), "file_id": optional}
-    seconds = {"type": ["number", "null"]}
-    measured = {"sse": _one_of(ChannelResult), "polling": _one_of(ChannelResult), "lag_seconds": seconds}
-    late = {"seconds": {"type": "number"}, "asset": {"type": ["object", "null"], "properties": asset}}
-    properties = {
-        "id": text, "origin": _one_of(Origin), "canary": optional, "provider": text, "model": text,
-        "kind": _one_of(Kind), "flow": _one_of(Flow), "policy": text, "state": _one_of(State),
-        "outcome": _one_of(Outcome, None), "reason": _one_of(Reason, None), "detail": optional,
-        "channel": _one_of(Channel, None),
-        "attempts": {"type": "integer"},
-        "asset": {"type": ["object", "null"], "properties": asset, "required": list(asset)},
-        "created_at": {"type": "string", "format": "date-time"}, "submitted_at": _INSTANT, "ended_at": _INSTANT,
-        "duration_seconds": {"type": ["number", "null"]}, "trace_id": text,
-        "measured": {"type": ["object", "null"], "properties": measured, "required": list(measured)},
-        "asset_check": _one_of(AssetResult, None),
-        "late": {"type": ["object", "null"], "properties": late, "required": list(late)},
-        "timeline": {"type": "array", "items": {"type": "object"}},
-    }  # fmt: skip
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _reports_body() -> dict[str, Any]:
-    report = {"$ref": "#/components/schemas/ReportBody"}
-    several = {"type": "array", "items": report, "minItems": 1, "maxItems": MAX_REPORTS}
-    token = {"type": "string", "description": "for pages, instead of a header; scope `report` and no other"}
-    sent_at = {"type": "string", "format": "date-time", "description": "the application's clock when it sends"}
-    properties = {"token": token, "sent_at": sent_at, "reports": several}
-    envelope = {"type": "object", "properties": properties, "required": ["reports"], "additionalProperties": False}
-    return {"oneOf": [report, several, envelope]}
-
-
-def _receipts() -> dict[str, Any]:
-    results = (*map(str, Receipt), "refused")
-    errors = {"type": "array", "items": {"type": "object"}, "description": "of one that was refused"}
-    receipt = {
-        "index": {"type": "integer"}, "id": {"type": ["string", "null"]}, "result": {"enum": list(results)},
-        "generation": {"type": "string", "description": "the id under which it can be read"}, "errors": errors,
-    }  # fmt: skip
-    item = {"type": "object", "properties": receipt, "required": ["index", "id", "result"]}
-    counts = {result: {"type": "integer"} for result in results}
-    properties = {**counts, "reports": {"type": "array", "items": item}}
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _one_of(values: Any, *others: None) -> dict[str, Any]:
-    return {"enum": [*map(str, values), *others]}
-
-
-def _problem() -> dict[str, Any]:
-    text = {"type": "string"}
-    properties = {"type": text, "title": text, "status": {"type": "integer"}, "detail": text}
-    error = {"type": "object", "properties": {"field": text, "message": text, "found": {}}}
-    errors = {
-        "type": "array",
-        "items": error,
-        "description": "each field that is wrong: what was found, what is allowed",
-    }
-    return {"type": "object", "properties": properties | {"errors": errors}, "required": list(properties)}
