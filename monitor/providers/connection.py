@@ -16,11 +16,7 @@ from monitor.providers.http import ProviderHttp
 MAX_RETRY_S: Final = 3_600.0
 _MAX_ID_CHARS: Final = 1_024
 _CONTENT_TYPE: Final = "text/event-stream"
-_HEADERS: Final = {
-    "Accept": _CONTENT_TYPE,
-    "Accept-Encoding": "identity",  # what compresses a stream on the way also holds it back
-    "Cache-Control": "no-store",
-}
+_HEADERS: Final = {"Accept": _CONTENT_TYPE, "Cache-Control": "no-store"}
 _UNSENDABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 Parse = Callable[[ServerSentEvent], StreamItem]

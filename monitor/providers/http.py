@@ -51,6 +51,7 @@ class ProviderHttp:
         self._token = settings.token.get_secret_value() if settings.token is not None else ""
         self._headers = {
             "Accept": "application/json",
+            "Accept-Encoding": "identity",  # unsaid, any would do; and what packs a stream also holds it back
             "User-Agent": f"generation-monitor/{monitor.__version__}",
             **({"Authorization": f"Bearer {self._token}"} if self._token else {}),
         }

@@ -134,6 +134,7 @@ async def test_calls_say_who_asks_and_for_which_trace() -> None:
         assert request.headers["Authorization"] == f"Bearer {TOKEN}"
         assert TRACE_HEADERS.items() <= dict(request.headers).items()
         assert request.headers["Accept"] == "application/json"
+        assert request.headers["Accept-Encoding"] == "identity"  # without it, a server may pack as it likes
         assert request.headers["User-Agent"] == f"generation-monitor/{monitor.__version__}"
     assert peer.requests[0].headers["Content-Type"] == "application/json"
 
