@@ -67,7 +67,7 @@ async def read_generation_body(request: web.Request, settings: Settings) -> tupl
     try:
         body = GenerationBody.model_validate(parse_json(raw))
     except ValidationError as error:
-        raise invalid(error) from None
+        raise invalid(error, GenerationBody) from None
     limit = settings.server.max_prompt_chars
     if len(body.prompt) > limit:
         raise _invalid_field("prompt", f"has {len(body.prompt)} characters; at most {limit} are allowed")
@@ -106,20 +106,30 @@ def read_list_query(request: web.Request) -> ListQuery:
     try:
         return ListQuery.model_validate(dict(request.query))
     except ValidationError as error:
-        raise invalid(error) from None
+        raise invalid(error, ListQuery) from None
 
 
-def invalid(error: ValidationError) -> Problem:
-    """Every field that is wrong: what was found there, and what is allowed."""
+def invalid(error: ValidationError, model: type[BaseModel]) -> Problem:
+    """Every field of `model` that is wrong: what was found there, and what is allowed."""
     errors = []
     for item in error.errors(include_url=False, include_context=False):
         found = item["input"] if isinstance(item["input"], str | int | float | bool | None) else None
         field = ".".join(map(str, item["loc"])) or "body"
-        is_no_object = item["type"] in ("model_type", "dict_type")
-        message = "must be a JSON object" if is_no_object else item["msg"].removeprefix("Value error, ")
-        errors.append({"field": field, "message": message, "found": _shorten(found)})
+        errors.append(
+            {"field": field[:100], "message": _message(item["type"], item["msg"], model), "found": _shorten(found)}
+        )
     detail = "; ".join(f"{item['field']}: {item['message']}" for item in errors[:5])
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors[:20])
+
+
+def _message(kind: str, words: str, model: type[BaseModel]) -> str:
+    match kind:
+        case "model_type" | "dict_type":
+            return "must be a JSON object"
+        case "extra_forbidden":
+            return f"there is no such field; there are: {', '.join(model.model_fields)}"
+        case _:
+            return words.removeprefix("Value error, ")
 
 
 def render_generation(record: Record) -> dict[str, Any]:
@@ -192,10 +202,10 @@ def json_response(
 def _choose(body: GenerationBody, settings: Settings) -> tuple[str, str]:
     """The provider and the model, with what was left out filled in."""
     names = [provider.name for provider in settings.providers]
-    provider = settings.provider(body.provider or names[0])
+    provider = settings.provider(names[0] if body.provider is None else body.provider)
     if provider is None:
         raise _invalid_field("provider", f"{_shorten(body.provider)!r} is not known; there are: {', '.join(names)}")
-    model = body.model or provider.models[0]
+    model = provider.models[0] if body.model is None else body.model
     if model not in provider.models:
         allowed = ", ".join(provider.models)
         raise _invalid_field("model", f"{_shorten(model)!r} is not one of {provider.name}'s models: {allowed}")

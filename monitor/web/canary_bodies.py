@@ -74,7 +74,7 @@ async def read_pause(request: web.Request) -> PauseBody:
     try:
         return PauseBody.model_validate(parse_json(await read_body(request)))
     except ValidationError as error:
-        raise invalid(error) from None
+        raise invalid(error, PauseBody) from None
 
 
 def render_canary(view: CanaryView) -> dict[str, Any]:

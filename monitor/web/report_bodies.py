@@ -116,7 +116,7 @@ def unpack(value: Any) -> Parcel:
         try:
             envelope = _Envelope.model_validate(value)
         except ValidationError as error:
-            raise invalid(error) from None
+            raise invalid(error, _Envelope) from None
         parcel = Parcel(envelope.token, envelope.sent_at, envelope.reports)
     else:
         parcel = Parcel(None, None, value if isinstance(value, list) else [value])
@@ -136,7 +136,7 @@ def judge(item: Any, sent_at: datetime | None, now: datetime, settings: Settings
     try:
         body = ReportBody.model_validate(item)
     except ValidationError as error:
-        return Refused(said_id, invalid(error).extra["errors"][:_MAX_ERRORS])
+        return Refused(said_id, invalid(error, ReportBody).extra["errors"][:_MAX_ERRORS])
     age = (sent_at or now) - body.started_at
     errors = [*_names(body, settings), *_contradictions(body), *_times(body, age, settings)]
     if errors:

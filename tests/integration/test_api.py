@@ -99,7 +99,9 @@ async def test_prefer_wait_that_is_too_short_answers_as_it_stands(service: Runni
         ({"prompt": "x", "sise": 1}, "sise"),
         ({"prompt": "x", "kind": "audio"}, "kind"),
         ({"prompt": "x", "provider": "nobody"}, "provider"),
+        ({"prompt": "x", "provider": ""}, "provider"),
         ({"prompt": "x", "model": "dall-e"}, "model"),
+        ({"prompt": "x", "model": ""}, "model"),
         ({"prompt": "x", "params": [1]}, "params"),
         ([1], "body"),
     ],
@@ -110,6 +112,27 @@ async def test_a_wrong_field_is_named(service: Running, body: Any, field: str) -
     assert response.content_type == "application/problem+json"
     assert field in [item["field"] for item in problem["errors"]]
     assert field in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options", "allowed"),
+    [
+        (
+            "POST",
+            "/v1/generations",
+            {"json": {"prompt": "x", "sise": 1}},
+            "prompt, provider, model, kind, flow, params",
+        ),
+        ("GET", "/v1/generations?colour=red", {}, "outcome, channel, provider, origin, limit, cursor"),
+        ("POST", "/v1/reports", {"json": {"reports": [{}], "sent": 1}}, "token, sent_at, reports"),
+    ],
+)
+async def test_a_field_that_there_is_not_is_told_which_there_are(
+    service: Running, method: str, path: str, options: Any, allowed: str
+) -> None:
+    status, problem, _ = await _send(service, method, path, **options)
+    assert status == 422
+    assert problem["detail"].endswith(f"there is no such field; there are: {allowed}")
 
 
 async def test_a_prompt_over_the_limit_is_told_the_limit(tmp_path: Path) -> None:
