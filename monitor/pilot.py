@@ -71,7 +71,7 @@ class Pilot:
             detail = f"provider {flight.generation.provider!r} is no longer in the settings"
             return Verdict(Outcome.EXPIRED, Channel.NONE, now_s, reason=Reason.MONITOR_DOWN, detail=detail)
         policy = self.policy_of(flight.generation.provider, flight.generation.model)
-        race = Race(policy, submitted_at_s, resumed_at_s=now_s, lingers=self._takes_place(flight))
+        race = Race(policy, submitted_at_s, resumed_at_s=now_s)  # measured it is not: we were away, not the channel
         if now_s >= race.deadline_at_s:
             return Verdict(Outcome.EXPIRED, Channel.NONE, now_s, race.attempts, reason=Reason.MONITOR_DOWN)
         return await self._drive(flight, handle, race)

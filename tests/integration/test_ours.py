@@ -24,7 +24,7 @@ from monitor.simulator.app import serve_simulator
 from monitor.simulator.config import SimulatorConfig
 from monitor.store.port import Idempotency, Record
 from monitor.testing.memory_store import MemoryRecordStore
-from monitor.testing.scripted_provider import Say, ScriptedProvider, ready
+from monitor.testing.scripted_provider import Connection, Say, ScriptedProvider, ready
 from tests.serving import running, serve_app, service_settings
 from tests.stand import HANDLE, REQUEST, Stand
 
@@ -181,6 +181,22 @@ async def test_taken_up_again_inside_its_window_it_is_delivered_and_created_once
     assert (ended.outcome, ended.channel) == (Outcome.DELIVERED, Channel.POLLING)
     assert stand.provider.calls["create"] == 1
     assert len(stand.observer.ended) == 1
+
+
+@virtual
+async def test_taken_up_again_it_is_not_measured_as_no_channel_is_to_blame_for_our_absence() -> None:
+    stand = Stand(measured_ratio=1.0)
+    first = stand.runner()
+    record, _ = await first.accept("superduperai", REQUEST)
+    await asyncio.sleep(1)
+    await first.stop(1)
+    stand.provider.connections = (Connection(),)
+    stand.provider.polls = (Say(0.0, ready()),)
+    await stand.runner().resume()
+    await asyncio.sleep(200)
+    kept = stand.store.records[record.id]
+    assert (kept.outcome, kept.channel) == (Outcome.DELIVERED, Channel.POLLING)
+    assert kept.findings.measurement is None
 
 
 @virtual
