@@ -59,6 +59,7 @@ REFUSED: dict[str, tuple[Kind, dict[str, Any], str]] = {
     "an image's, of a video": (Kind.VIDEO, {"steps": 5}, "steps"),
     "no size": (Kind.IMAGE, {"width": 0}, "width"),
     "a size in words": (Kind.IMAGE, {"width": "wide"}, "width"),
+    "references in words": (Kind.IMAGE, {"references": "a.png"}, "references"),
     "a seed below zero": (Kind.IMAGE, {"seed": -1}, "seed"),
     "a seed too large for the provider": (Kind.IMAGE, {"seed": 2**63}, "seed"),
     "no number": (Kind.VIDEO, {"duration": float("nan")}, "duration"),

@@ -256,6 +256,7 @@ FILE_FLOW_EVENTS: dict[str, tuple[str, StreamItem]] = {
     "another file's task failed": (an_event("task", {"status": "error", "file_id": OTHER}), Foreign()),
     "a project's task failed": (an_event("task", {"status": "error", "project_id": PROJECT}), Foreign()),
     "data": (an_event("data", {"project_id": PROJECT, "value": {"url": URL}}), Foreign()),
+    "data of another shape": (an_event("data", {"value": "text"}), Foreign()),
     "a scene": (an_event("scene", {"id": OURS, "file_id": OURS}), Foreign()),
     "an unknown type": (an_event("image_ready", {"url": URL}), Foreign()),
     "an echo": (an_event("subscribe", "file.x"), Foreign()),
@@ -294,6 +295,11 @@ PROJECT_EVENTS: dict[str, tuple[Handle, str, StreamItem]] = {
     "another project's task failed": (
         UNKNOWN,
         an_event("task", {"status": "error", "project_id": OTHER}),
+        Foreign(),
+    ),
+    "a task of another project's file failed": (
+        UNKNOWN,
+        an_event("task", {"status": "error", "file_id": OURS, "project_id": OTHER}),
         Foreign(),
     ),
     "its data with a URL": (
@@ -341,6 +347,8 @@ MALFORMED_EVENTS = {
     "wrong types": an_event("file", {"id": 7, "url": {}}),
     "no progress": an_event("render_progress", {}),
     "progress in words": an_event("render_progress", {"progress": "half"}),
+    "progress that is no number": '{"type": "render_progress", "object": {"progress": NaN}}',
+    "endless progress": '{"type": "render_progress", "object": {"progress": Infinity}}',
     "too deep": "[" * 100_000,
 }
 
