@@ -185,7 +185,8 @@ class Aftermath:
 
 
 async def _linger(delivery: Delivery | None) -> None:
-    if delivery is not None and delivery.is_lingering:
+    """Also where nothing lingers any more: a loser that was through while the outcome was written is open still."""
+    if delivery is not None:
         await delivery.linger()
 
 

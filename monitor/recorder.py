@@ -54,11 +54,15 @@ class Recorder:
         fact, ending = flight.conclude(verdict)
         write = self.keep(self._store.end(flight.record.id, ending))
         write.add_done_callback(partial(self._recorded, flight))
-        await settled(write, STORE_PATIENCE_S)
+        try:
+            await settled(write, STORE_PATIENCE_S)
+        except asyncio.CancelledError:
+            await self._leave(flight)
+            raise
         record = ended_record(flight.record, ending)
         if write.done() and not write.result():
             flight.emit(Disowned(verdict.at_s))
-            await self._disown(flight)
+            await self._leave(flight)
             flight.finish(await self._store.get(record.id) or record)
         else:
             flight.tell(fact)
@@ -72,8 +76,8 @@ class Recorder:
         if self._writes:
             await asyncio.wait(self._writes, timeout=at_most_s)
 
-    async def _disown(self, flight: Flight) -> None:
-        """Another process had recorded the outcome: it also finds out the rest."""
+    async def _leave(self, flight: Flight) -> None:
+        """Close what lingers: no more is found out here, but by the process that had recorded the outcome, or never."""
         self._aftermath.give_place_back(flight)
         if flight.delivery is not None:
             await flight.delivery.close()

@@ -35,7 +35,7 @@ _Told = ParamSpec("_Told")
 
 
 class Delivery:
-    """Drives one race to its verdict. Await `run` once, and then `linger` once if `is_lingering`.
+    """Drives one race to its verdict. Await `run` once, and then `linger` once, or `close`.
 
     `cancel` may come at any time from the same loop.
     """

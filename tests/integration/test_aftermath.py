@@ -24,8 +24,9 @@ from monitor.delivery.model import (
 )
 from monitor.reconciler import LOOKS_AFTER_S, looks_due
 from monitor.store.port import Record
+from monitor.testing.memory_store import MemoryRecordStore
 from monitor.testing.scripted_provider import HANG, Connection, Say, ScriptedProvider, ready
-from tests.stand import DELIVERS, HANDLE, Found, Stand
+from tests.stand import DELIVERS, HANDLE, REQUEST, Found, Stand
 
 _Kind = TypeVar("_Kind", bound=Fact)
 
@@ -128,6 +129,38 @@ async def test_a_stop_cuts_off_what_confirmed_like_what_would_have_missed() -> N
     await stand.after.stop()
     assert facts_of(stand, ChannelsMeasured) == []
     assert stand.store.records[record.id].findings.measurement is None
+
+
+async def test_a_loser_that_is_through_while_the_outcome_is_written_is_closed() -> None:
+    late = (Connection(says=(Say(10.2, ready()),)),)
+    stand = Stand(
+        provider=ScriptedProvider(HANDLE, connections=late, polls=(READY,)),
+        store=MemoryRecordStore(delay_s=0.5),
+        measured_ratio=1.0,
+    )
+    record = await stand.run(stand.runner())
+    await asyncio.sleep(1)
+    assert stand.provider.open_calls == 0
+    await asyncio.sleep(75)
+    measurement = stand.store.records[record.id].findings.measurement
+    assert measurement is not None
+    assert (measurement.sse, measurement.polling) == (CONFIRMED, WON)
+    assert measurement.lag_s == pytest.approx(0.2)
+
+
+async def test_a_stop_while_the_outcome_is_written_closes_the_loser() -> None:
+    stand = Stand(
+        provider=ScriptedProvider(HANDLE, connections=SILENT, polls=(READY,)),
+        store=MemoryRecordStore(delay_s=0.5),
+        measured_ratio=1.0,
+    )
+    runner = stand.runner()
+    await runner.accept("superduperai", REQUEST)
+    await asyncio.sleep(10.2)
+    assert stand.provider.open_calls == 1
+    await runner.stop(10.0)
+    await stand.after.stop()
+    assert stand.provider.open_calls == 0
 
 
 async def test_the_caller_does_not_wait_for_the_channel_that_lost() -> None:
