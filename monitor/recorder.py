@@ -50,7 +50,9 @@ class Recorder:
             _ = self.keep(self._store.note(flight.record.id, Findings(), timeline))
 
     async def conclude(self, flight: Flight, verdict: Verdict) -> None:
-        """Write the outcome, and tell it if it was ours to write. With a store in trouble it is told before."""
+        """Write the outcome, and tell it if it was ours to write. With a store in trouble it is told before, and where
+        the store refuses it for good it is told all the same.
+        """
         fact, ending = flight.conclude(verdict)
         write = self.keep(self._store.end(flight.record.id, ending))
         write.add_done_callback(partial(self._recorded, flight))
@@ -60,7 +62,7 @@ class Recorder:
             await self._leave(flight)
             raise
         record = ended_record(flight.record, ending)
-        if write.done() and not write.result():
+        if write.done() and write.exception() is None and not write.result():
             flight.emit(Disowned(verdict.at_s))
             await self._leave(flight)
             flight.finish(await self._store.get(record.id) or record)
@@ -83,10 +85,10 @@ class Recorder:
             await flight.delivery.close()
 
     def _recorded(self, flight: Flight, write: "asyncio.Future[bool]") -> None:
-        """The outcome is in the store, however long that took: only then is the flight forgotten."""
-        if write.cancelled() or write.exception() is not None:
+        """The outcome is in the store, or never will be, however long that took: only then is the flight forgotten."""
+        if write.cancelled():
             return
-        if not write.result():
+        if write.exception() is None and not write.result():
             _logger.warning("another process had recorded the outcome", generation=flight.record.id)
         if flight.ended.done():
             self._forget(flight)

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
-from monitor.delivery.errors import ChannelError, IdempotencyConflict, Overloaded, ShuttingDown
+from monitor.delivery.errors import ChannelError, IdempotencyConflict, Overloaded, ShuttingDown, StoreUnavailable
 from monitor.delivery.facts import Fact
 from monitor.delivery.model import (
     Channel,
@@ -22,13 +22,25 @@ from monitor.delivery.model import (
 )
 from monitor.simulator.app import serve_simulator
 from monitor.simulator.config import SimulatorConfig
-from monitor.store.port import Idempotency, Record
+from monitor.store.port import Ending, Idempotency, Record
 from monitor.testing.memory_store import MemoryRecordStore
 from monitor.testing.scripted_provider import Connection, Say, ScriptedProvider, ready
 from tests.serving import running, serve_app, service_settings
 from tests.stand import HANDLE, REQUEST, Stand
 
 virtual = pytest.mark.virtual_time
+
+
+class Refusing(MemoryRecordStore):
+    """Takes everything but outcomes, and says so after a while."""
+
+    def __init__(self, after_s: float) -> None:
+        super().__init__()
+        self._after_s = after_s
+
+    async def end(self, generation_id: str, ending: Ending) -> bool:
+        await asyncio.sleep(self._after_s)
+        raise StoreUnavailable("the store refuses a row: it does not like it")
 
 
 @virtual
@@ -56,6 +68,17 @@ async def test_a_store_that_fails_for_a_while_is_written_late_and_nothing_is_los
     stand.store.is_failing = False
     await asyncio.sleep(1)
     assert stand.store.records[record.id].outcome is Outcome.DELIVERED
+    assert (runner.in_flight, len(stand.observer.ended)) == (0, 1)
+
+
+@virtual
+@pytest.mark.parametrize("after_s", [0.0, 5.0])
+async def test_an_outcome_that_the_store_refuses_for_good_is_told_and_holds_no_place(after_s: float) -> None:
+    stand = Stand(store=Refusing(after_s))
+    runner = stand.runner()
+    record = await stand.run(runner)
+    assert record.outcome is Outcome.DELIVERED
+    await asyncio.sleep(10)
     assert (runner.in_flight, len(stand.observer.ended)) == (0, 1)
 
 
