@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import cache, partial
 
 import pytest
 import pytest_asyncio
 from hypothesis import settings
 
-from monitor.testing.virtual_time import VirtualTimeLoop
+from monitor.testing.virtual_time import PatientLoop, VirtualTimeLoop
 
 settings.register_profile("whatever-the-load", deadline=None)
 settings.load_profile("whatever-the-load")
@@ -16,11 +17,20 @@ settings.load_profile("whatever-the-load")
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Tests marked `virtual_time` run on a clock that jumps."""
-    marker = item.get_closest_marker("virtual_time")
-    if marker is None:
-        return {"real": asyncio.new_event_loop}
-    return {"virtual": lambda: VirtualTimeLoop(**marker.kwargs)}
+    """Tests marked `virtual_time` run on a clock that jumps, `patient_time` on one that stands while there is work."""
+    if marker := item.get_closest_marker("virtual_time"):
+        return {"virtual": _factory(VirtualTimeLoop, **marker.kwargs)}
+    if marker := item.get_closest_marker("patient_time"):
+        return {"patient": _factory(PatientLoop, **marker.kwargs)}
+    return {"real": asyncio.new_event_loop}
+
+
+@cache
+def _factory(
+    kind: Callable[..., asyncio.AbstractEventLoop], **kwargs: float
+) -> Callable[[], asyncio.AbstractEventLoop]:
+    """The same one for the same loop: pytest sets a fixture of a module up again where the factory is another."""
+    return partial(kind, **kwargs)
 
 
 @pytest_asyncio.fixture

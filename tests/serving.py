@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,12 @@ class Running:
     provider_url: str
     http: aiohttp.ClientSession
     registry: CollectorRegistry
+
+    @asynccontextmanager
+    async def called_anew(self) -> AsyncIterator["Running"]:
+        """The same, by another caller with connections of its own."""
+        async with aiohttp.ClientSession() as http:
+            yield replace(self, http=http)
 
     async def generate(self, prompt: str, *, wait_s: int = 60, **body: Any) -> dict[str, Any]:
         """Ask for a generation and wait for its end."""

@@ -131,9 +131,9 @@ async def _malformed(stage: Stage, job: Job) -> None:
 
 
 async def _progress_storm(stage: Stage, job: Job) -> None:
-    began_s, elapsed_s, sent = stage.now_s, 0.0, 0
-    while elapsed_s < job.render_s:
-        await asyncio.sleep(min(_STORM_TICK_S, job.render_s - elapsed_s))
+    began_s, sent, last = stage.now_s, 0, int(job.render_s * _STORM_PER_S)
+    while sent < last:
+        await asyncio.sleep(_STORM_TICK_S)
         elapsed_s = min(stage.now_s - began_s, job.render_s)
         due, percent = int(elapsed_s * _STORM_PER_S), 100 * elapsed_s / job.render_s
         storm = wire.frame(wire.message("render_progress", {"progress": percent, "file_id": job.file_id}))

@@ -1,7 +1,8 @@
-"""An event loop whose clock jumps: it spends waiting virtually, so that a story of minutes takes milliseconds."""
+"""Event loops with clocks of their own: one jumps over all waiting, one stands still while there is work."""
 
 import asyncio
 import selectors
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
@@ -43,6 +44,40 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
         return self._jumping.now_s
+
+
+class _PatientSelector(selectors.DefaultSelector):
+    """Asks the kernel as it is asked to, `pace` times as fast; what passes while it waits is all the time there is."""
+
+    def __init__(self, pace: float) -> None:
+        super().__init__()
+        self.now_s = 0.0
+        self._pace = pace
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        began_s = time.monotonic()
+        ready = super().select(None if timeout is None else timeout / self._pace)
+        waited_s = (time.monotonic() - began_s) * self._pace
+        if timeout is not None:
+            waited_s = min(waited_s, timeout) if ready else timeout
+        self.now_s += waited_s
+        return ready
+
+
+class PatientLoop(asyncio.SelectorEventLoop):
+    """A loop whose time passes only while it waits, and then `pace` times as fast as real time.
+
+    For stories over real sockets with both ends in this loop: however slow or busy the machine is, no timer overtakes
+    what has already arrived. Threads have real time for their work only while the loop waits, at its pace.
+    """
+
+    def __init__(self, pace: float = 1.0) -> None:
+        self._patient = _PatientSelector(pace)
+        super().__init__(self._patient)
+
+    def time(self) -> float:
+        """Seconds that were waited, at its pace."""
+        return self._patient.now_s
 
 
 class VirtualClock(Clock):
