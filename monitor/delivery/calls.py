@@ -37,7 +37,7 @@ class Call:
         """A `CancelledError` that nobody asked for is a bug like any other: it must not silence a channel."""
         if isinstance(failure, ChannelError):
             self.error = failure
-        elif isinstance(failure, Exception) or (isinstance(failure, asyncio.CancelledError) and not _is_asked_for()):
+        elif isinstance(failure, Exception) or (isinstance(failure, asyncio.CancelledError) and not is_asked_for()):
             _logger.error("a %s call of trace %s crashed", self.stage, self.trace.trace_id, exc_info=failure)
             self.error = ChannelError(ErrorKind.CRASHED, self.stage, "a bug in this service; see its log")
         else:
@@ -85,6 +85,7 @@ class Call:
         return None if self.error is None else self.error.detail
 
 
-def _is_asked_for() -> bool:
+def is_asked_for() -> bool:
+    """Whether a cancellation that comes up in this task was asked for by somebody."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

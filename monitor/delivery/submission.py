@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+from monitor.delivery.calls import is_asked_for
 from monitor.delivery.emitting import Emit, unharmed
 from monitor.delivery.errors import ChannelError, GenerationRejected
 from monitor.delivery.facts import CreateEnded
@@ -67,7 +68,9 @@ async def _create(
     except ChannelError as error:
         status, kind, wait_s = error.status, error.kind, retry_in_s(error, tries)
         raise
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as error:
+        if not is_asked_for():
+            raise RuntimeError("the create call was cancelled, which nobody asked for") from error
         cancelled = True
         raise
     finally:

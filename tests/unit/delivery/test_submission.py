@@ -7,8 +7,9 @@ import pytest
 from monitor.delivery.errors import ChannelError, GenerationRejected
 from monitor.delivery.facts import CreateEnded, Fact
 from monitor.delivery.model import ErrorKind, Flow, GenerationRequest, Handle, Kind, Reason, Stage, TraceContext
+from monitor.delivery.ports import Created
 from monitor.delivery.submission import MAX_TRIES, MAX_WAIT_S, retry_in_s, submit
-from monitor.delivery.trace_context import parse_traceparent
+from monitor.delivery.trace_context import TraceHeaders, parse_traceparent
 from monitor.testing.scripted_provider import HANG, Say, ScriptedProvider
 
 pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("no_stray_tasks")]
@@ -103,6 +104,20 @@ async def test_a_bug_in_the_channel_is_no_refusal_and_still_has_its_fact() -> No
     assert isinstance(fact, CreateEnded)
     assert (fact.error, fact.cancelled, fact.status) == (ErrorKind.CRASHED, False, None)
     assert provider.open_calls == 0
+
+
+class Lapsing(ScriptedProvider):
+    async def create(self, request: GenerationRequest, *, tries: int, trace_headers: TraceHeaders) -> Created:
+        raise asyncio.CancelledError
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_a_bug_like_any_other() -> None:
+    facts: list[Fact] = []
+    with pytest.raises(RuntimeError, match="nobody"):
+        await submit(Lapsing(HANDLE), REQUEST, TRACE, facts.append)
+    (fact,) = facts
+    assert isinstance(fact, CreateEnded)
+    assert (fact.error, fact.cancelled) == (ErrorKind.CRASHED, False)
 
 
 async def test_a_cancellation_in_the_call_closes_it_and_is_told() -> None:
