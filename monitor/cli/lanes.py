@@ -25,8 +25,7 @@ class Lanes:
             case "sse_event":
                 self._sse = Text(f"listening: {entry.get('type')}", style="blue")
             case "sse_closed":
-                why = entry.get("reason") or entry.get("result")
-                self._sse = Text(f"closed: {why}", style="yellow")
+                self._sse = Text(f"closed: {entry.get('reason')}", style="yellow")
             case "polling_started":
                 why = "SSE is dead" if entry.get("early") else "nothing came over SSE"
                 self._polling = Text(f"polling, since {why}", style="yellow")

@@ -121,7 +121,7 @@ def lanes(timeline: Sequence[TimelineEntry], span_ms: float) -> tuple[list[Mark]
 def _span(opened_ms: float | None, at_ms: float, span_ms: float, entry: TimelineEntry) -> Mark:
     """An open stream as a bar, or one that never stood as a mark."""
     if opened_ms is None:
-        says = f"could not open at {at_ms / 1000:.2f} s: {entry.get('result', entry.get('reason'))}"
+        says = f"could not open at {at_ms / 1000:.2f} s: {entry.get('reason')}"
         return Mark(_percent(at_ms, span_ms), 0, "bad", says)
     left = _percent(opened_ms, span_ms)
     says = f"open from {opened_ms / 1000:.2f} to {at_ms / 1000:.2f} s: {entry.get('reason')}"
