@@ -67,7 +67,8 @@ class SuperDuperProvider:
     async def fetch_raw(self, what: str, subject_id: str) -> bytes:
         """The provider's own JSON about a `file` or a `project`. Raises ChannelError."""
         if not is_id(subject_id):
-            raise ChannelError(ErrorKind.NOT_FOUND, Stage.POLL, "no id looks like that", status=404, retryable=False)
+            detail = f"an id has 1 to 64 letters, digits, '-' and '_'; found {subject_id[:64]!r}"
+            raise ChannelError(ErrorKind.NOT_FOUND, Stage.POLL, detail, retryable=False)
         answer = await self._http.get(Stage.POLL, f"{what}/{subject_id}")
         try:
             orjson.loads(answer.body)
