@@ -20,6 +20,7 @@ class Connection:
         self.was_first_seen = False
 
     def event(self, now_s: float, item: Heartbeat | Progress | Foreign | Malformed | Seen) -> EventSeen:
+        """What came over it, as a fact. Of the first it is also told how long after the opening it came."""
         first, self.was_first_seen = not self.was_first_seen, True
         since_open_s = now_s - self.opened_at_s if first and self.opened_at_s is not None else None
         match item:
@@ -44,6 +45,7 @@ class Connection:
         due_at_s: float | None,
         after_verdict: bool,
     ) -> StreamEnded:
+        """Its end, as a fact. `due_at_s` is when the next is opened, None when there is none."""
         result = StreamResult.OPENED if self.opened_at_s is not None else _opening_result(error, cancelled=cancelled)
         return StreamEnded(
             at_s=now_s,
