@@ -79,6 +79,7 @@ ENDS: Final[dict[str, End]] = {
     "resolve_pending": End(DELIVERED, POLLING, flow="project"),
     "resolve_404": End(DELIVERED, POLLING, flow="project"),
     "resolve_500": End(DELIVERED, POLLING, flow="project"),
+    "resolve_thumbnail": End(EXPIRED, NONE, "pending", flow="project"),
     "resolve_wrong_type": End(EXPIRED, NONE, "pending", flow="project"),
     "both_at_once": End(DELIVERED, EITHER),
     "late": End(EXPIRED, NONE, "pending"),

@@ -1,6 +1,7 @@
 """`monitor simulate-provider`: a provider to play with, that can be broken on purpose."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
 import typer
 
@@ -8,6 +9,9 @@ from monitor.cli.loop import run, until_told_to_stop
 from monitor.cli.output import err
 from monitor.simulator.app import serve_simulator
 from monitor.simulator.config import SimulatorConfig
+
+_OPTIONS: Final = {"mix": "--mix", "time_scale": "--time-scale", "fixed_render_s": "--render", "token": "--token"}
+"""The options by the settings that they set: an error names the one that was typed."""
 
 
 def simulate_provider(
@@ -31,7 +35,8 @@ def simulate_provider(
             fixed_render_s=render,
         )
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        field = re.split(r"\W", str(error), maxsplit=1)[0]
+        raise typer.BadParameter(str(error), param_hint=_OPTIONS.get(field)) from None
     run(_simulate(config, host, port))
 
 
@@ -40,6 +45,8 @@ def parse_mix(items: list[str]) -> dict[str, float]:
     mix: dict[str, float] = {}
     for item in items:
         name, _, weight = item.partition("=")
+        if name.strip() in mix:
+            raise ValueError(f"mix: {name.strip()} is given twice; give each fault one weight")
         try:
             mix[name.strip()] = float(weight)
         except ValueError:

@@ -1,5 +1,6 @@
 """The simulator's own endpoints, under /-/: change the faults while it runs, and be told the truth afterwards."""
 
+import re
 from typing import Final
 
 import orjson
@@ -8,6 +9,9 @@ from aiohttp import web
 from monitor.simulator.faults import FAULTS
 from monitor.simulator.stage import Stage
 
+_SHOWN: Final = 100
+"""So many characters of what was wrong are told again."""
+_LIKE: Final = 'it must be like {"mix": {"silent": 0.3, "healthy": 0.7}}'
 STAGE: Final = web.AppKey("STAGE", Stage)
 
 routes = web.RouteTableDef()
@@ -33,11 +37,7 @@ async def change_mix(request: web.Request) -> web.Response:
     """Mix the faults of new jobs like this from now on."""
     book = request.app[STAGE].book
     try:
-        mix = orjson.loads(await request.read())["mix"]
-        book.change_mix({str(name): float(weight) for name, weight in mix.items()})
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        detail = 'the body must be JSON like {"mix": {"silent": 0.3, "healthy": 0.7}}'
-        return web.json_response({"detail": detail}, status=422)
+        book.change_mix(_parse_mix(await request.read()))
     except ValueError as error:
         return web.json_response({"detail": str(error)}, status=422)
     return web.json_response({"mix": book.mix})
@@ -47,7 +47,10 @@ async def change_mix(request: web.Request) -> web.Response:
 async def list_jobs(request: web.Request) -> web.Response:
     """The newest jobs, in short."""
     text = request.query.get("limit", "100")
-    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 100
+    if not re.fullmatch(r"[0-9]{1,8}", text):
+        detail = f"limit is {text[:_SHOWN]!r}; it must be a whole number, 0 to 99999999"
+        return web.json_response({"detail": detail}, status=422)
+    limit = int(text)
     jobs = list(request.app[STAGE].book.jobs.values())[-limit:] if limit else []
     short = [
         {
@@ -76,3 +79,23 @@ async def tell_counts(request: web.Request) -> web.Response:
     """How many creates, jobs, status calls and streams there were, and how many streams are open now."""
     stage = request.app[STAGE]
     return web.json_response({**stage.book.counts, "streams_open": stage.broker.open_streams})
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _parse_mix(raw: bytes) -> dict[str, float]:
+    """The mix of a body: weights by names. Raises ValueError."""
+    found = repr(raw[:_SHOWN].decode(errors="replace"))
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"the body is {found}, which is no JSON ({error}); {_LIKE}") from None
+    if not isinstance(body, dict) or set(body) != {"mix"} or not isinstance(body["mix"], dict):
+        raise ValueError(f"the body is {found}; {_LIKE}")
+    for name, weight in body["mix"].items():
+        if not _is_number(weight):
+            found = repr(weight)[:_SHOWN]
+            raise ValueError(f"mix: the weight of {name[:_SHOWN]} is {found}; it must be a finite number, 0 or more")
+    return dict(body["mix"])

@@ -93,6 +93,8 @@ def _file(stage: Stage, job: Job) -> dict[str, Any]:
         has_url = stage.now_s >= (job.status_ready_at_s or 0.0) + _NO_URL_S * stage.config.time_scale
         return wire.file_read(job, is_ready=has_url) | {"tasks": [wire.task_read(job, "completed")]}
     file = wire.file_read(job, is_ready=is_ready)
+    if way == "resolve_thumbnail":
+        return wire.file_read(job, is_ready=False, thumbnail=is_ready)
     return file | {"type": "text"} if way == "resolve_wrong_type" else file
 
 

@@ -26,7 +26,7 @@ routes = web.RouteTableDef()
 
 def build_simulator(config: SimulatorConfig) -> web.Application:
     """Wire everything; open nothing."""
-    app = web.Application(middlewares=[_check_token], client_max_size=_MAX_BODY_BYTES)
+    app = web.Application(middlewares=[_tell_errors, _check_token], client_max_size=_MAX_BODY_BYTES)
     app[STAGE] = Stage(config)
     app.cleanup_ctx.append(_heartbeats)
     app.on_shutdown.append(_close)
@@ -99,6 +99,16 @@ async def ping(_: web.Request) -> web.Response:
 async def list_models(request: web.Request) -> web.Response:
     """The models it knows the render times of."""
     return web.json_response(list_generation_configs(request.app[STAGE].config))
+
+
+@web.middleware
+async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What there is not, and what is too large, is told as FastAPI tells it."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        error.headers.popall("Content-Type", None)
+        return web.json_response({"detail": error.reason}, status=error.status, headers=error.headers)
 
 
 @web.middleware

@@ -6,14 +6,19 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from monitor.simulator.config import SimulatorConfig
 from monitor.simulator.faults import FAULTS, Fault, check_mix, unknown_fault
 from monitor.simulator.jobs import Job
 
-_DIRECTIVE: Final = re.compile(r"\[fault:([^\]\s]{1,40})\]")
-_RENDER: Final = re.compile(r"\[render:(\d{1,6}(?:\.\d{1,3})?)\]")
+_FAULT: Final = re.compile(r"\[fault:([^\]]*)\]")
+_RENDER: Final = re.compile(r"\[render:([^\]]*)\]")
+_RENDER_S: Final = re.compile(r"\d{1,6}(?:\.\d{1,3})?")
+_SHOWN: Final = 40
+"""So much of a wrong directive is told again."""
+_LEAST_SEED: Final = 10**13
 
 
 class JobBook:
@@ -39,10 +44,11 @@ class JobBook:
         return random.Random(f"{self._config.seed}/{self.counts['creates']}")
 
     def choose_fault(self, prompt: str, dice: random.Random) -> Fault:
-        """The fault that the prompt names, else one drawn from the mix. Raises ValueError for an unknown name."""
+        """The fault that the prompt names, else one drawn from the mix. Raises ValueError for a wrong directive."""
+        told_render_s(prompt)
         drawn = dice.choices(list(self.mix), list(self.mix.values()))[0]
-        named = _DIRECTIVE.search(prompt)
-        name = drawn if named is None else named[1]
+        named = _FAULT.search(prompt)
+        name = drawn if named is None else named[1][:_SHOWN]
         if name not in FAULTS:
             raise ValueError(unknown_fault(name))
         return FAULTS[name]
@@ -78,8 +84,10 @@ class JobBook:
             model=model,
             fault=fault,
             render_s=self._render_s(prompt, model, fault, dice),
+            seed=_seed(config, dice),
             origin=origin,
             created_at_s=asyncio.get_running_loop().time(),
+            created_at=datetime.now(UTC),
             traceparent=traceparent,
             told=config,
         )
@@ -108,9 +116,9 @@ class JobBook:
 
     def _render_s(self, prompt: str, model: str, fault: Fault, dice: random.Random) -> float:
         drawn_s = self._config.draw_render_s(model, dice)
-        told = _RENDER.search(prompt)
-        render_s = float(told[1]) if told else drawn_s if fault.render_s is None else fault.render_s
-        return render_s * self._config.time_scale
+        told_s = told_render_s(prompt)
+        wanted_s = fault.render_s if told_s is None else told_s
+        return (drawn_s if wanted_s is None else wanted_s) * self._config.time_scale
 
     def _remember(self, job: Job) -> None:
         self.jobs[job.file_id] = job
@@ -127,6 +135,24 @@ class JobBook:
     def _shorten(self, remembered: dict[str, object]) -> None:
         while len(remembered) > self._config.max_jobs:
             del remembered[next(iter(remembered))]
+
+
+def told_render_s(prompt: str) -> float | None:
+    """The render time that the prompt asks for, before scaling. Raises ValueError."""
+    told = _RENDER.search(prompt)
+    if told is None:
+        return None
+    if not _RENDER_S.fullmatch(told[1]):
+        found = told[1][:_SHOWN]
+        raise ValueError(f"the render time is {found!r}; it must be seconds with at most 3 decimals, as [render:2.5]")
+    return float(told[1])
+
+
+def _seed(config: Mapping[str, Any], dice: random.Random) -> int:
+    """About 14 digits, as the real provider draws them; thrown in any case, so that a seed tells the same story."""
+    drawn = dice.randrange(_LEAST_SEED, 10 * _LEAST_SEED)
+    asked: int | None = config.get("seed")
+    return drawn if asked is None else asked
 
 
 def new_id(dice: random.Random) -> str:

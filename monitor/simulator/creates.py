@@ -68,7 +68,6 @@ def _begin(
         for _ in range(3 if fault.create == "create_list_of_three" else 1)
     ]
     stage.book.counts["jobs"] += 1
-    jobs[0].creates.append(0.0)
     for job in jobs:
         stories.begin(stage, job)
     return _taken(stage, jobs)

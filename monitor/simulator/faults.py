@@ -1,5 +1,6 @@
 """The named faults: what each does, as data, and how a generation should end all the same."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -117,6 +118,7 @@ _ALL: Final = (
     _asking("resolve_404", "silent; resolving the file id fails twice with 404 (project flow)"),
     _asking("resolve_500", "silent; resolving the file id fails twice with 500 (project flow)"),
     _asking("resolve_wrong_type", "silent; the file that a project names is a text (project flow)", "stays pending, then expired"),
+    _asking("resolve_thumbnail", "silent; the file that a project names has a thumbnail and nothing else (project flow)", "stays pending, then expired"),
     Fault(name="both_at_once", group=Group.ASKING, says="event and status call bring it in the same instant", end="delivered, one winner", status="both_at_once", render_s=2.3),
     Fault(name="late", group=Group.ASKING, says="ready after 90 s", end="expired", render_s=90.0),
     Fault(name="never", group=Group.ASKING, says="never ready", end="expired", story="never"),
@@ -158,7 +160,7 @@ def check_mix(mix: Mapping[str, float]) -> None:
     for name, weight in mix.items():
         if name not in FAULTS:
             raise ValueError(f"mix: {unknown_fault(name)}")
-        if not 0 <= weight < float("inf"):
-            raise ValueError(f"mix: the weight of {name} is {weight}; it must be 0 or more")
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"mix: the weight of {name} is {weight}; it must be a finite number, 0 or more")
     if not sum(mix.values()) > 0:
         raise ValueError("mix: at least one weight must be over 0")

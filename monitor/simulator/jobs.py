@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from monitor.simulator.faults import Fault
@@ -25,6 +26,9 @@ class Job:
     render_s: float
     origin: str
     created_at_s: float
+    created_at: datetime
+    seed: int
+    """The seed of the render: the one that was asked for, else drawn."""
     traceparent: str | None
     told: dict[str, Any] = field(default_factory=dict)
     """The `config` of the create call, as the file shows it again."""
@@ -38,7 +42,6 @@ class Job:
     completed: asyncio.Event = field(default_factory=asyncio.Event)
     completed_at_ms: float | None = None
     completed_monotonic_s: float | None = None
-    creates: list[float] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     connections: list[dict[str, Any]] = field(default_factory=list)
     polls: list[dict[str, Any]] = field(default_factory=list)
@@ -85,7 +88,6 @@ class Job:
             "created_at_ms": 0,
             "completed_at_ms": self.completed_at_ms,
             "completed_monotonic_s": self.completed_monotonic_s,
-            "creates": self.creates,
             "events": self.events,
             "connections": self.connections,
             "polls": self.polls,

@@ -16,11 +16,12 @@ _VIDEO: Final = ("video", "veo", "sora", "ltx")
 
 def list_generation_configs(config: SimulatorConfig) -> dict[str, Any]:
     """The page of `IGenerationConfigRead`: the models it has render times of. Any other model is accepted too."""
-    items = [_read(name) for name in sorted(config.render, reverse=True)]
+    items = [generation_config_read(name) for name in sorted(config.render, reverse=True)]
     return {"items": items, "total": len(items), "limit": 50, "offset": 0, "next": None}
 
 
-def _read(name: str) -> dict[str, Any]:
+def generation_config_read(name: str) -> dict[str, Any]:
+    """An `IGenerationConfigRead`."""
     is_video = any(word in name for word in _VIDEO)
     is_from_image = name.endswith("image-to-video")
     usual = "image_to_video" if is_from_image else "text_to_video" if is_video else "text_to_image"

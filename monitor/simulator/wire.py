@@ -6,6 +6,7 @@ from typing import Any, Final
 import orjson
 
 from monitor.simulator.jobs import Job
+from monitor.simulator.models import generation_config_read
 
 _IMAGE: Final[dict[str, Any]] = {
     "negative_prompt": "",
@@ -13,14 +14,12 @@ _IMAGE: Final[dict[str, Any]] = {
     "height": 1024,
     "steps": 20,
     "shot_size": None,
-    "seed": None,
     "style_name": None,
     "references": [],
     "entity_ids": [],
 }
 _VIDEO: Final[dict[str, Any]] = {
     "negative_prompt": "",
-    "seed": None,
     "duration": 5.0,
     "width": None,
     "height": None,
@@ -54,7 +53,9 @@ def generation_read(job: Job) -> dict[str, Any]:
     """An `IImageGenerationRead` or `IVideoGenerationRead`: what was asked for, with the provider's defaults."""
     defaults = _IMAGE if job.kind == "image" else _VIDEO
     asked = {key: default if job.told.get(key) is None else job.told[key] for key, default in defaults.items()}
-    return {"id": job.generation_id, "prompt": job.prompt, "generation_config_name": job.model, **asked}
+    read = {"id": job.generation_id, "prompt": job.prompt, "generation_config_name": job.model, **asked}
+    read["seed"] = job.seed
+    return read if job.kind == "image" else read | {"generation_config": generation_config_read(job.model)}
 
 
 def tasks_of(job: Job, *, is_ready: bool) -> list[dict[str, Any]]:
@@ -90,7 +91,7 @@ def project_read(job: Job, value: dict[str, Any] | None) -> dict[str, Any]:
         "style_name": None,
         "music_id": None,
         "style": None,
-        "created_at": datetime.now(UTC).isoformat(),
+        "created_at": job.created_at.isoformat(),
     }
 
 

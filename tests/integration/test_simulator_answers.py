@@ -215,6 +215,12 @@ async def test_a_project_names_a_file_of_another_type(client: Client) -> None:
     assert (await tell(client, f"{API}/file/{item['value']['file_id']}"))["type"] == "text"
 
 
+async def test_a_project_names_a_file_that_has_only_a_thumbnail(client: Client) -> None:
+    (item,) = (await tell(client, await begin(client, "resolve_thumbnail", "project")))["data"]
+    file = await tell(client, f"{API}/file/{item['value']['file_id']}")
+    assert (file["url"], "thumbnail" in file["thumbnail_url"]) == (None, True)
+
+
 async def test_event_and_status_call_come_in_the_same_instant(aiohttp_client: MakeClient) -> None:
     client = await aiohttp_client(build_simulator(SimulatorConfig()), headers=TOKEN)
     for path, flow in (("/file/generate-image", "file"), ("/project/image", "project")):
@@ -270,7 +276,7 @@ async def test_too_many_requests_once(client: Client) -> None:
 async def test_a_job_is_made_though_the_answer_is_an_error(client: Client) -> None:
     assert (await post(client, "[fault:create_500_after_effect]"))[0] == 500
     (job,) = (await tell(client, "/-/jobs"))["jobs"]
-    assert (await tell(client, f"/-/jobs/{job['id']}"))["creates"] == [0.0]
+    assert (await tell(client, f"/-/jobs/{job['id']}"))["fault"] == "create_500_after_effect"
 
 
 async def test_a_job_is_made_though_there_is_no_answer(client: Client) -> None:

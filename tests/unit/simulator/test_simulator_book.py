@@ -61,6 +61,28 @@ async def test_an_unknown_fault_in_a_prompt_is_refused(named: str) -> None:
     assert "drop_mid_event" in str(caught.value)
 
 
+@pytest.mark.parametrize("named", ["", " silent", "two words", "x" * 41])
+async def test_a_directive_that_is_none_is_refused_and_not_overlooked(named: str) -> None:
+    book = JobBook(SimulatorConfig())
+    with pytest.raises(ValueError, match="there is no fault"):
+        book.choose_fault(f"a fox [fault:{named}]", book.next_dice())
+
+
+@pytest.mark.parametrize("told", ["", "abc", "-1", "1e3", "nan", "1.2345", "1234567", " 2"])
+async def test_a_render_time_that_is_none_is_refused_with_what_is_allowed(told: str) -> None:
+    book = JobBook(SimulatorConfig())
+    with pytest.raises(ValueError, match="the render time is") as caught:
+        book.choose_fault(f"a fox [render:{told}]", book.next_dice())
+    assert repr(told) in str(caught.value)
+    assert "[render:2.5]" in str(caught.value)
+
+
+async def test_a_seed_that_nobody_asked_for_is_drawn_with_about_14_digits_and_stays() -> None:
+    drawn = make(JobBook(SimulatorConfig())).seed
+    assert drawn == make(JobBook(SimulatorConfig())).seed
+    assert len(str(drawn)) == 14
+
+
 async def test_ended_jobs_are_forgotten_before_those_that_render() -> None:
     book = JobBook(SimulatorConfig(max_jobs=3))
     rendering, ended = make(book), make(book, is_project=True)

@@ -27,6 +27,7 @@ from monitor.simulator.faults import FAULTS
         ({"mix": {}}, "mix: at least one"),
         ({"mix": {"healthy": 0.0}}, "mix: at least one"),
         ({"mix": {"healthy": -1.0}}, "the weight of healthy is -1"),
+        ({"mix": {"healthy": math.inf}}, "the weight of healthy is inf; it must be a finite number"),
         ({"mix": {"healthy": math.nan}}, "the weight of healthy is nan"),
     ],
 )

@@ -13,6 +13,7 @@ READ_DIFFERENTLY = {
     "resolve_404",
     "resolve_500",
     "resolve_wrong_type",
+    "resolve_thumbnail",
 }
 
 

@@ -3,6 +3,7 @@
 import random
 import struct
 import zlib
+from datetime import UTC, datetime
 
 import orjson
 import pytest
@@ -13,7 +14,7 @@ from monitor.simulator.book import new_id
 from monitor.simulator.config import SimulatorConfig
 from monitor.simulator.faults import FAULTS
 from monitor.simulator.jobs import Job
-from monitor.simulator.models import list_generation_configs
+from monitor.simulator.models import generation_config_read, list_generation_configs
 
 FILE_KEYS = {
     "id", "url", "thumbnail_url", "type", "duration", "image_generation_id", "image_generation", "video_generation_id",
@@ -33,8 +34,10 @@ def job(fault: str = "healthy", kind: str = "image", project_id: str | None = No
         render_s=1.5,
         origin="http://127.0.0.1:9100",
         created_at_s=100.0,
+        created_at=datetime(2026, 1, 31, 12, tzinfo=UTC),
+        seed=7,
         traceparent=None,
-        told={"seed": 7, "width": None},
+        told={"width": None},
     )
 
 
@@ -53,6 +56,17 @@ async def test_a_video_has_a_task_from_the_start() -> None:
     assert file["tasks"][0]["type"] == "video-generation-flow"
     assert file["image_generation"] is None
     assert wire.file_read(job(kind="video"), is_ready=True)["tasks"][0]["status"] == "completed"
+
+
+async def test_a_video_embeds_its_generation_config_in_full() -> None:
+    made = wire.file_read(job(kind="video"), is_ready=False)["video_generation"]
+    assert made["generation_config"] == generation_config_read("comfyui/flux")
+    assert "generation_config" not in wire.file_read(job(), is_ready=False)["image_generation"]
+
+
+async def test_a_project_was_created_when_it_was_however_often_it_is_read() -> None:
+    project = job(project_id="p1")
+    assert wire.project_read(project, None)["created_at"] == "2026-01-31T12:00:00+00:00"
 
 
 async def test_a_failed_image_shows_it_in_a_task() -> None:
