@@ -53,7 +53,7 @@ def count_figures(
     delivered = sa.and_(in_window, unindexed(_COLUMNS.outcome) == Outcome.DELIVERED)
     return WindowFigures(
         by_origin=by_origin,
-        outcomes=sum((by_origin[origin] for origin in origins), Counter[Outcome]()),
+        outcomes=sum((counts for origin, counts in by_origin.items() if origin in origins), Counter[Outcome]()),
         won=won,
         latency_s={channel: _quantiles(connection, delivered, channel, number) for channel, number in won.items()},
         polling_attempts_mean=mean_of(polled[Channel.POLLING]),

@@ -98,14 +98,14 @@ def note_row(findings: Findings, timeline: Sequence[TimelineEntry], render: Rend
     columns = {
         "sse_result": measurement and measurement.sse,
         "polling_result": measurement and measurement.polling,
-        "lag_s": measurement and measurement.lag_s,
         "asset_check": findings.asset_check,
         "late_s": findings.late_s,
         "late_asset": asset and _json(asset),
         "reconciled_at_ms": at and to_ms(at),
-        **(_render_columns(render) if render else {}),
     }
-    return {name: value for name, value in columns.items() if value is not None} | {"timeline": _json(list(timeline))}
+    found = {name: value for name, value in columns.items() if value is not None}
+    lag = {"lag_s": measurement.lag_s} if measurement else {}
+    return found | lag | (_render_columns(render) if render else {}) | {"timeline": _json(list(timeline))}
 
 
 def observation_of(row: Mapping[str, Any]) -> RenderObservation:

@@ -228,6 +228,7 @@ async def test_figures_of_nothing_are_empty(store: RecordStore) -> None:
     figures = await store.figures(NOW, bounds_s=(1, 10))
     assert (dict(figures.attempts), dict(figures.latency_counts)) == ({}, {})
     assert (dict(figures.outcomes), dict(figures.won), dict(figures.latency_s)) == ({}, {}, {})
+    assert dict(figures.by_origin) == {}
     assert (figures.polling_attempts_mean, figures.polling_attempts_p95) == (None, None)
 
 
@@ -289,6 +290,17 @@ async def test_what_is_found_out_later_is_kept_beside_what_was_known(store: Reco
     assert await store.get(kept.id) == replace(kept, findings=found, timeline=LATER)
     await store.note("nobody", found, LATER)
     assert await store.get("nobody") is None
+
+
+async def test_what_is_found_out_anew_replaces_what_was_known_of_it_as_a_whole(store: RecordStore) -> None:
+    kept = await _ended(store, _record(), _ending(render=RenderInterval(10.0, 20.25)))
+    lagged = Measurement(ChannelResult.CONFIRMED, ChannelResult.WON, 1.5)
+    alone = Measurement(ChannelResult.MISSED, ChannelResult.WON)
+    await store.note(kept.id, Findings(measurement=lagged), LATER)
+    await store.note(kept.id, Findings(measurement=alone), LATER, RenderInterval(20.0, math.inf))
+    found = await store.get(kept.id)
+    assert found is not None
+    assert (found.findings.measurement, found.render) == (alone, RenderInterval(20.0, math.inf))
 
 
 async def test_lateness_narrows_a_render_time_that_had_no_end(store: RecordStore) -> None:
