@@ -8,9 +8,15 @@ import typer
 from monitor.cli.loop import run, until_told_to_stop
 from monitor.cli.output import err
 from monitor.simulator.app import serve_simulator
-from monitor.simulator.config import SimulatorConfig
+from monitor.simulator.config import RENDER_TIMES, RenderTime, SimulatorConfig
 
-_OPTIONS: Final = {"mix": "--mix", "time_scale": "--time-scale", "fixed_render_s": "--render", "token": "--token"}
+_OPTIONS: Final = {
+    "mix": "--mix",
+    "time_scale": "--time-scale",
+    "fixed_render_s": "--render",
+    "render": "--render-time",
+    "token": "--token",
+}
 """The options by the settings that they set: an error names the one that was typed."""
 
 
@@ -24,6 +30,10 @@ def simulate_provider(
     ] = None,
     time_scale: Annotated[float, typer.Option(help="Multiplies render times and the faults' delays.")] = 1.0,
     render: Annotated[float | None, typer.Option(help="Every render takes so many seconds, before scaling.")] = None,
+    render_time: Annotated[
+        list[str] | None,
+        typer.Option(help="MODEL=MEDIAN/P95 in seconds, of a log-normal distribution; may be given several times."),
+    ] = None,
 ) -> None:
     """Run the simulated provider until SIGTERM or Ctrl-C. Its faults are listed at /-/faults."""
     try:
@@ -33,6 +43,7 @@ def simulate_provider(
             mix=parse_mix(mix) if mix else {"healthy": 1.0},
             time_scale=time_scale,
             fixed_render_s=render,
+            render={**RENDER_TIMES, **parse_render_times(render_time or [])},
         )
     except ValueError as error:
         field = re.split(r"\W", str(error), maxsplit=1)[0]
@@ -52,6 +63,19 @@ def parse_mix(items: list[str]) -> dict[str, float]:
         except ValueError:
             raise ValueError(f"mix: {item!r} is not FAULT=WEIGHT, as silent=0.3") from None
     return mix
+
+
+def parse_render_times(items: list[str]) -> dict[str, RenderTime]:
+    """`["comfyui/flux=35/120"]` as distributions. Raises ValueError."""
+    times: dict[str, RenderTime] = {}
+    for item in items:
+        model, _, both = item.rpartition("=")
+        try:
+            median_s, p95_s = map(float, both.split("/"))
+        except ValueError:
+            raise ValueError(f"render: {item!r} is not MODEL=MEDIAN/P95, as comfyui/flux=35/120") from None
+        times[model.strip()] = RenderTime(median_s, p95_s)
+    return times
 
 
 async def _simulate(config: SimulatorConfig, host: str, port: int) -> None:

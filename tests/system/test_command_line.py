@@ -59,6 +59,7 @@ def test_ctrl_c_is_quiet_even_while_the_command_is_imported(tmp_path: Path) -> N
         (["simulate-provider", "--port", "99999"], "65535"),
         (["simulate-provider", "--token", "a\nb"], "allowed is"),
         (["simulate-provider", "--render", "-1"], "for --render"),
+        (["simulate-provider", "--render-time", "comfyui/flux=35/20"], "for --render-time"),
         (["simulate-provider", "--time-scale", "0"], "for --time-scale"),
         (["simulate-provider", "--mix", "silent=1", "--mix", "silent=2"], "silent is given twice"),
         (["demo", "--port", "99999"], "65535"),
