@@ -10,6 +10,7 @@ from monitor.cli.output import err
 from monitor.simulator.app import serve_simulator
 from monitor.simulator.config import RENDER_TIMES, RenderTime, SimulatorConfig
 
+_RENDER_TIME: Final = re.compile(r"(?P<model>[^=\s]+)=(?P<median>\d+(\.\d+)?)/(?P<p95>\d+(\.\d+)?)")
 _OPTIONS: Final = {
     "mix": "--mix",
     "time_scale": "--time-scale",
@@ -69,12 +70,10 @@ def parse_render_times(items: list[str]) -> dict[str, RenderTime]:
     """`["comfyui/flux=35/120"]` as distributions. Raises ValueError."""
     times: dict[str, RenderTime] = {}
     for item in items:
-        model, _, both = item.rpartition("=")
-        try:
-            median_s, p95_s = map(float, both.split("/"))
-        except ValueError:
-            raise ValueError(f"render: {item!r} is not MODEL=MEDIAN/P95, as comfyui/flux=35/120") from None
-        times[model.strip()] = RenderTime(median_s, p95_s)
+        told = _RENDER_TIME.fullmatch(item)
+        if told is None:
+            raise ValueError(f"render: {item!r} is not MODEL=MEDIAN/P95 in seconds, as comfyui/flux=35/120")
+        times[told["model"]] = RenderTime(float(told["median"]), float(told["p95"]))
     return times
 
 

@@ -22,7 +22,7 @@ def test_render_times_are_read_by_model() -> None:
 
 
 @pytest.mark.parametrize(
-    "item", ["", "comfyui/flux", "comfyui/flux=8", "a=8/20/30", "a=x/y", "a=20/8", "a=0/8", "a=nan/8"]
+    "item", ["", "comfyui/flux", "comfyui/flux=8", "=8/20", "a=8/20/30", "a=x/y", "a=20/8", "a=0/8", "a=nan/8"]
 )
 def test_a_render_time_that_is_none_is_refused(item: str) -> None:
     with pytest.raises(ValueError, match="render: "):
