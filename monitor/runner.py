@@ -170,15 +170,19 @@ class Runner:
     async def follow(self, generation_id: str, after: int) -> AsyncIterator[tuple[int, TimelineEntry]]:
         """The timeline from entry `after` + 1 (the first is 1), as it grows, until the end.
 
-        That of another service's generation comes as a whole when it has ended.
+        That of another service's generation comes as a whole when it has ended. Where there are not so many entries,
+        `after` is of a timeline that was lost in a crash, and all are told.
         """
         flight = self._flights.get(generation_id)
         if flight is None:
             record = await self._neighbours.wait(generation_id)
-            for number, entry in enumerate(record.timeline if record else (), 1):
-                if number > after:
+            timeline = record.timeline if record else ()
+            for number, entry in enumerate(timeline, 1):
+                if number > after or after > len(timeline):
                     yield number, entry
             return
+        if after > len(flight.snapshot().timeline):
+            after = 0
         grown = asyncio.Event()
         unlisten = flight.listen(grown.set)
         try:

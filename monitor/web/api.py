@@ -13,7 +13,7 @@ from monitor.store.port import Idempotency, Record, RecordFilter
 from monitor.web.access import Caller
 from monitor.web.bodies import json_response, read_generation_body, read_list_query, render_generation
 from monitor.web.context import CONTEXT
-from monitor.web.events import stream_events
+from monitor.web.events import END_ID, stream_events
 from monitor.web.problems import Problem
 
 MAX_WAIT_S: Final = 300.0
@@ -80,18 +80,18 @@ async def cancel_generation(request: web.Request) -> web.Response:
 async def follow_generation(request: web.Request) -> web.StreamResponse:
     """The timeline as it grows, as Server-Sent Events, and at last the whole generation.
 
-    Each event has its number as id; a caller that comes back with `Last-Event-ID` misses nothing. One that has seen
-    all gets 204, which tells an EventSource not to come back (WHATWG HTML, section 9.2.3).
+    Each entry has its number as id, the last event `end`; a caller that comes back with `Last-Event-ID` misses nothing.
+    One that has seen the end gets 204, which tells an EventSource not to come back (WHATWG HTML, section 9.2.3).
     """
     context = request.app[CONTEXT]
     context.access.admit(request, Scope.READ)
     generation_id = request.match_info["id"]
     record = _found(request, await context.runner.get(generation_id))
-    after = _last_event_id(request)
-    if record.state is State.ENDED and after > len(record.timeline):
+    last_id = request.headers.get("Last-Event-ID", "")
+    if record.state is State.ENDED and last_id == END_ID:
         return web.Response(status=HTTPStatus.NO_CONTENT)
     with context.streams.place():
-        return await stream_events(request, context.runner, generation_id, after)
+        return await stream_events(request, context.runner, generation_id, _number_of(last_id))
 
 
 def _status_of(record: Record) -> HTTPStatus:
@@ -120,6 +120,5 @@ def _wait_s(request: web.Request) -> float | None:
     return min(float(found[2]), MAX_WAIT_S) if found else None
 
 
-def _last_event_id(request: web.Request) -> int:
-    text = request.headers.get("Last-Event-ID", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+def _number_of(event_id: str) -> int:
+    return int(event_id) if event_id.isascii() and event_id.isdigit() and len(event_id) < 10 else 0

@@ -16,6 +16,8 @@ from monitor.runner import Runner
 from monitor.web.bodies import render_generation
 
 RETRY_AFTER_S: Final = 10
+END_ID: Final = "end"
+"""The id of the last event. No number: a crash takes a timeline along, and the next may be shorter or longer."""
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -63,4 +65,4 @@ async def _send(response: EventSourceResponse, runner: Runner, generation_id: st
         record = await runner.get(generation_id)
         if record is not None and record.state is State.ENDED:
             body = orjson.dumps(render_generation(record)).decode()
-            await response.send(body, event="generation", id=str(len(record.timeline) + 1))
+            await response.send(body, event="generation", id=END_ID)

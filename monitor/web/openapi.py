@@ -65,7 +65,7 @@ def _generation_paths() -> dict[str, Any]:
             "delete": _cancel(generation),
         },
         "/v1/generations/{id}/events": {
-            "parameters": [_ID, _header("Last-Event-ID", "number of the last event seen")],
+            "parameters": [_ID, _header("Last-Event-ID", "id of the last event seen: a number, or `end`")],
             "get": _follow(),
         },
     }
@@ -79,7 +79,7 @@ def _made(description: str) -> dict[str, Any]:
 def _follow() -> dict[str, Any]:
     events, summary = _text("text/event-stream"), "Its timeline as Server-Sent Events"
     asked = _operation("followGeneration", summary, events, 401, 403, 404, 429, 503)
-    asked["responses"]["204"] = {"description": "it has ended, and the caller has seen all: do not come back"}
+    asked["responses"]["204"] = {"description": "it has ended, and the caller has seen `end`: do not come back"}
     return asked
 
 

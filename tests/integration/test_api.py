@@ -245,7 +245,7 @@ async def test_events_tell_the_timeline_and_the_end_and_can_be_resumed(service: 
     _, body, _ = await _send(service, "POST", "/v1/generations", json={"prompt": "a fox [render:0.6]"})
     status, live = await _events(service, body["id"])
     assert status == 200
-    assert [event.id for event in live] == [str(number) for number in range(1, len(live) + 1)]
+    assert [event.id for event in live] == [*(str(number) for number in range(1, len(live))), "end"]
     assert live[-1].event == "generation"
     assert live[-2].event == "ended"
     assert "sse_opened" in [event.event for event in live]
@@ -254,6 +254,18 @@ async def test_events_tell_the_timeline_and_the_end_and_can_be_resumed(service: 
     _, resumed = await _events(service, body["id"], after=live[2].id)
     assert [event.id for event in resumed] == [event.id for event in live[3:]]
     assert await _events(service, body["id"], after=live[-1].id) == (204, [])
+    _, last = await _events(service, body["id"], after=live[-2].id)
+    assert [event.event for event in last] == ["generation"]
+
+
+@pytest.mark.parametrize("after", ["99", "-1", "rubbish"])
+async def test_an_id_that_was_never_told_tells_everything_and_never_that_all_was_seen(
+    service: Running, after: str
+) -> None:
+    made = await service.generate("a fox [render:0]")
+    status, events = await _events(service, made["id"], after=after)
+    assert status == 200
+    assert [event.event for event in events] == [*(entry["event"] for entry in made["timeline"]), "generation"]
 
 
 async def test_a_cursor_that_is_none_is_told_what_one_is(service: Running) -> None:

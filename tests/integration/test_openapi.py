@@ -64,7 +64,7 @@ async def test_what_generations_answer_is_what_it_says(service: Running) -> None
     for of in ids:
         await _ask(service, "GET", ONE, of, 200)
         await _ask(service, "GET", FOLLOW, of, 200)
-        await _ask(service, "GET", FOLLOW, of, HTTPStatus.NO_CONTENT, headers={"Last-Event-ID": "99"})
+        await _ask(service, "GET", FOLLOW, of, HTTPStatus.NO_CONTENT, headers={"Last-Event-ID": "end"})
         await _ask(service, "DELETE", ONE, of, 200)
         await _ask(service, "GET", "/generations/{id}", of, 200)
     await _ask(service, "POST", GENERATIONS, "", 202, json={"prompt": "a fox [render:0]"})

@@ -1,6 +1,7 @@
 """Faults on our own side: a store in trouble, an observer that raises, a collector that is away, a clock that jumps."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -223,6 +224,27 @@ async def test_taken_up_again_it_is_not_measured_as_no_channel_is_to_blame_for_o
 
 
 @virtual
+async def test_who_followed_until_a_crash_hears_all_that_comes_after_it() -> None:
+    stand = Stand(provider=ScriptedProvider(HANDLE))
+    first = stand.runner()
+    record, _ = await first.accept("superduperai", REQUEST)
+    await asyncio.sleep(45)
+    current = await first.get(record.id)
+    assert current is not None
+    seen = len(current.timeline)
+    await first.stop(1)
+    stand.store.records[record.id] = replace(stand.store.records[record.id], timeline=())  # a crash keeps nothing
+    stand.provider.polls = (Say(0.0, ready()),)
+    second = stand.runner()
+    await second.resume()
+    entries = [entry["event"] async for _, entry in second.follow(record.id, seen)]
+    assert entries[0] == "resumed"
+    assert entries[-1] == "ended"
+    assert len(entries) < seen
+    assert [entry["event"] async for _, entry in second.follow(record.id, seen)] == entries
+
+
+@virtual
 async def test_taken_up_after_its_window_it_is_expired_and_says_who_was_down() -> None:
     stand = Stand(provider=ScriptedProvider(HANDLE))
     first = stand.runner()
@@ -238,8 +260,6 @@ async def test_taken_up_after_its_window_it_is_expired_and_says_who_was_down() -
 
 
 def _moved(record: Record, seconds: float) -> Record:
-    from dataclasses import replace
-
     assert record.submitted_at is not None
     by = timedelta(seconds=seconds)
     return replace(record, created_at=record.created_at + by, submitted_at=record.submitted_at + by)
