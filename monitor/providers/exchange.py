@@ -15,6 +15,8 @@ import httptools
 MAX_HEAD_BYTES: Final = 64 * 1024
 """Status line and headers, or whatever else frames the body between two pieces of it."""
 _MOST_BUFFERED_BYTES: Final = 256 * 1024
+_PARSED_BYTES: Final = 16 * 1024
+"""What is parsed without leaving the loop to others: thousands of chunks, where each holds a single byte."""
 _UNPACKED_BYTES: Final = 64 * 1024
 SLICE_BYTES: Final = 2 * 1024
 """What is handed on without leaving the loop to others in between."""
@@ -51,6 +53,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser: httptools.HttpResponseParser | None = _lenient_parser(self)
         self._transport: asyncio.Transport | None = None
+        self._unparsed = b""
         self._pieces: deque[bytes] = deque()
         self._buffered_bytes = 0
         self._framing_bytes = 0
@@ -68,7 +71,7 @@ class Connection(asyncio.Protocol):
     @property
     def is_reusable(self) -> bool:
         """Whether the last answer was read to its end, and another request can follow."""
-        is_done = self._is_over and self._may_be_kept and not self._pieces
+        is_done = self._is_over and self._may_be_kept and not self._pieces and not self._unparsed
         return is_done and self._transport is not None and not self._transport.is_closing()
 
     @property
@@ -138,6 +141,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Let go of the connection, whatever is still to come."""
         self._is_over = True
+        self._unparsed = b""
         if self._transport is not None:
             self._transport.abort()
 
@@ -147,6 +151,23 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
+        self._unparsed += data
+        self._parse_some()
+
+    def _parse_some(self) -> None:
+        """Parse what has come, a part in each turn of the loop, and read no more until that is done."""
+        data, self._unparsed = self._unparsed[:_PARSED_BYTES], self._unparsed[_PARSED_BYTES:]
+        if data:
+            self._parse(data)
+        if self._transport is None:
+            return
+        if self._unparsed:
+            self._transport.pause_reading()
+            self._loop.call_soon(self._parse_some)
+        elif self._buffered_bytes <= _MOST_BUFFERED_BYTES:
+            self._read_on()
+
+    def _parse(self, data: bytes) -> None:
         if self._parser is None or self._is_over:
             self.close()  # nobody asked for it
             return
@@ -164,6 +185,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`. An answer without a length, and not in chunks, ends with its connection."""
+        while self._unparsed:
+            self._parse_some()
         self._parser = None  # they hold one another
         self._transport = None
         if not self._is_over:
@@ -228,9 +251,13 @@ class Connection(asyncio.Protocol):
     def _take(self) -> bytes:
         piece = self._pieces.popleft()
         self._buffered_bytes -= len(piece)
-        if not self._pieces and self._transport is not None and not self._transport.is_reading():
-            self._transport.resume_reading()
+        if not self._pieces and not self._unparsed:
+            self._read_on()
         return piece
+
+    def _read_on(self) -> None:
+        if self._transport is not None and not self._transport.is_reading() and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     async def _wait(self, until_s: float) -> None:
         if self._loop.time() >= until_s:  # what comes without pause must not outrun the timer

@@ -414,8 +414,10 @@ FLOODS = {
 @pytest.mark.parametrize("name", FLOODS)
 async def test_a_flood_cannot_outrun_the_time_limit(name: str) -> None:
     head, flood = FLOODS[name]
+    peers: set[asyncio.Task[object] | None] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peers.add(asyncio.current_task())
         with suppress(ConnectionError):
             await reader.readuntil(b"\r\n\r\n")
             writer.write(head)
@@ -424,12 +426,15 @@ async def test_a_flood_cannot_outrun_the_time_limit(name: str) -> None:
                 await writer.drain()
                 await asyncio.sleep(0)
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server, asyncio.timeout(20):
         port = server.sockets[0].getsockname()[1]
         async with provider_at(f"http://127.0.0.1:{port}", request_timeout=0.3, create_timeout=0.3) as provider:
             polled, created = await error_of(poll(provider)), await error_of(create(provider))
+        await asyncio.wait([peer for peer in peers if peer is not None])  # each is let go, also where it waits to write
     assert {polled.kind, created.kind} <= {ErrorKind.TIMEOUT, ErrorKind.MALFORMED}
     assert created.may_have_effect
 

@@ -1,0 +1,125 @@
+"""A connection without its network: what it does with the bytes that come."""
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from monitor.providers.exchange import Connection, CutShortError
+
+HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNK, END = b"1\r\n%c\r\n", b"0\r\n\r\n"
+BYTES = 50_000
+MOST_AT_ONCE = 4_000
+
+
+class Wire:
+    """What a connection does to its transport."""
+
+    is_on = True
+    is_closed = False
+
+    def write(self, _: bytes) -> None:
+        """Nobody is at the other end."""
+
+    def is_reading(self) -> bool:
+        return self.is_on
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def pause_reading(self) -> None:
+        self.is_on = False
+
+    def resume_reading(self) -> None:
+        self.is_on = True
+
+    def abort(self) -> None:
+        self.is_closed = True
+
+
+class Counted(Connection):
+    """Counts the pieces of the body as they are parsed."""
+
+    parsed = 0
+
+    def on_body(self, piece: bytes) -> None:
+        self.parsed += 1
+        super().on_body(piece)
+
+
+def asked() -> tuple[Counted, Wire]:
+    connection, wire = Counted(), Wire()
+    connection.connection_made(cast("asyncio.Transport", wire))
+    connection.ask(b"")
+    return connection, wire
+
+
+def in_chunks_of_a_byte() -> tuple[bytes, bytes]:
+    """A body, and how it is sent."""
+    body = bytes(number % 251 for number in range(BYTES))
+    return body, HEAD + b"".join(CHUNK % byte for byte in body)
+
+
+async def read_all(connection: Connection) -> bytes:
+    until_s = asyncio.get_running_loop().time() + 10
+    await connection.head(until_s)
+    parts = []
+    while part := await connection.read(until_s):
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def test_chunks_of_a_byte_are_parsed_some_at_a_time_and_no_more_is_read_meanwhile() -> None:
+    connection, wire = asked()
+    body, sent = in_chunks_of_a_byte()
+    connection.data_received(sent + END)
+    most, turns = connection.parsed, 0
+    while connection.parsed < BYTES:
+        before = connection.parsed
+        assert not wire.is_on
+        await asyncio.sleep(0)
+        most, turns = max(most, connection.parsed - before), turns + 1
+    assert most <= MOST_AT_ONCE
+    assert turns >= BYTES / MOST_AT_ONCE - 1
+    assert wire.is_on
+    assert await read_all(connection) == body
+    assert connection.is_reusable
+
+
+async def test_what_came_before_the_connection_broke_is_not_lost() -> None:
+    connection, _ = asked()
+    body, sent = in_chunks_of_a_byte()
+    connection.data_received(sent + END)
+    connection.connection_lost(None)
+    assert await read_all(connection) == body
+
+
+async def test_what_came_before_a_cut_is_read_and_the_cut_is_told() -> None:
+    connection, _ = asked()
+    connection.data_received(in_chunks_of_a_byte()[1])
+    connection.connection_lost(None)
+    with pytest.raises(CutShortError):
+        await read_all(connection)
+
+
+async def test_a_connection_that_holds_more_than_its_answer_is_not_used_again() -> None:
+    connection, wire = asked()
+    body = b"x" * 15_000
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    filling = b"HTTP/1.1 200 OK\r\nX: %s\r\n" % (b"y" * 5_000)
+    connection.data_received(answer + body + filling)
+    assert await read_all(connection) == body
+    assert not connection.is_reusable
+    await asyncio.sleep(0)
+    assert wire.is_closed
+
+
+async def test_what_is_closed_parses_no_more() -> None:
+    connection, wire = asked()
+    connection.data_received(in_chunks_of_a_byte()[1])
+    parsed = connection.parsed
+    connection.close()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (connection.parsed, wire.is_closed) == (parsed, True)
