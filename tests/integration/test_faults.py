@@ -20,7 +20,7 @@ from yarl import URL
 from monitor.simulator.config import SimulatorConfig
 from monitor.simulator.faults import FAULTS
 from tests.fault_ends import DELIVERED, ENDS, EXPIRED, PLAYS
-from tests.serving import QUICK, Running, running
+from tests.serving import QUICK, UNSAMPLED, Running, running
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -185,6 +185,17 @@ async def test_silence_is_noticed_and_the_stream_reopened(story: Story) -> None:
 async def test_what_nobody_heard_is_found_by_the_check_as_the_stream_opens(story: Story, name: str) -> None:
     found = _polls(story.ended[name])[-1]
     assert (found["attempt"], found["result"]) == (_FIRST_CHECK, "ready")
+
+
+@pytest.mark.parametrize("fault", ["early", "sse_401"])
+async def test_the_documents_policy_neither_checks_nor_begins_early(tmp_path: Path, fault: str) -> None:
+    simulator = SimulatorConfig(fixed_render_s=1.5)
+    async with running(tmp_path, simulator, provider={**UNSAMPLED, "policy": "fixed"}) as service:
+        generation = await service.generate(f"a fox [fault:{fault}]")
+    assert (generation["outcome"], generation["channel"], generation["attempts"]) == (DELIVERED, "polling", 1)
+    (only,) = _polls(generation)
+    assert (only["attempt"], only["result"]) == (1, "ready")
+    assert only["at_ms"] >= 10_000
 
 
 FOR_GOOD = ["sse_401", "sse_403", "sse_404", "sse_410", "sse_204", "sse_html", "sse_json"]
