@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
-import orjson
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -14,8 +13,8 @@ from monitor.canary.money import micros, render_usd
 from monitor.cli.client import open_service
 from monitor.cli.loop import run
 from monitor.cli.one_generation import show_generation
-from monitor.cli.options import DEFAULT_URL, UrlOption
-from monitor.cli.output import out
+from monitor.cli.options import DEFAULT_URL, UrlOption, as_given
+from monitor.cli.output import out, print_json
 from monitor.cli.quantities import parse_span
 from monitor.delivery.model import Outcome
 from monitor.settings import check_name
@@ -47,7 +46,7 @@ def list_canaries(
     """Show each canary: its last runs, when it is due next, what it spent."""
     canaries = run(_canaries(url))
     if as_json:
-        out.out(orjson.dumps(canaries, option=orjson.OPT_INDENT_2).decode(), highlight=False)
+        print_json(canaries)
     else:
         out.print(_table(canaries) if canaries else "No canaries are in the settings of this service.")
 
@@ -66,7 +65,7 @@ def run_one(
 
 def pause(
     names: NamesArgument,
-    reason: Annotated[str, typer.Option(help="Why; the status page tells it.")],
+    reason: Annotated[str, typer.Option(callback=as_given, help="Why; the status page tells it.")],
     lasting: Annotated[str, typer.Option("--for", metavar="TIME", help="How long, as 30m, 2h or 1d; at most 90d.")],
     url: UrlOption = DEFAULT_URL,
 ) -> None:

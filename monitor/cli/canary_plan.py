@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import orjson
 import typer
 
 from monitor.canary.advice import LONGEST_S, Adviser
@@ -13,7 +12,7 @@ from monitor.canary.money import Micros
 from monitor.canary.page_rule import shipped_rule
 from monitor.canary.plan import Plan, build_plan
 from monitor.cli.canary_plan_words import PlannedFor, advice_json, render_advice
-from monitor.cli.output import out
+from monitor.cli.output import out, print_json
 from monitor.cli.quantities import parse_share, parse_span, parse_usd, render_span
 from monitor.cli.serve import ConfigOption
 from monitor.delivery.clock import Clock
@@ -57,7 +56,7 @@ def plan(
     mine = [each for each in forecasts(planned, Clock().now()) if each.canary.provider == asked.name]
     advice, subject = adviser.advise(wish, mine), PlannedFor(asked.name, paid, planned)
     if as_json:
-        out.out(orjson.dumps(advice_json(advice, subject), option=orjson.OPT_INDENT_2).decode(), highlight=False)
+        print_json(advice_json(advice, subject))
     else:
         out.print(render_advice(advice, subject))
 

@@ -5,12 +5,12 @@ from typing import Annotated
 import typer
 
 from monitor.cli.one_generation import show_generation
-from monitor.cli.options import DEFAULT_URL, UrlOption
+from monitor.cli.options import DEFAULT_URL, UrlOption, as_given
 from monitor.delivery.model import Flow, Kind
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(help="What to make.")],
+    prompt: Annotated[str, typer.Argument(callback=as_given, help="What to make.")],
     provider: Annotated[str | None, typer.Option(help="Default: the first of the settings.")] = None,
     model: Annotated[str | None, typer.Option(help="Default: the provider's first.")] = None,
     kind: Annotated[Kind, typer.Option(help="What to make of it.")] = Kind.IMAGE,
@@ -20,8 +20,8 @@ def generate(
 ) -> None:
     """Run one generation through the service and show how it is delivered.
 
-    Exit codes: 0 delivered, 3 expired, 4 provider failed, 5 rejected, 6 cancelled, 130 Ctrl-C (which cancels it),
-    1 trouble with the service, 2 wrong usage. The token, if the service wants one, comes from MONITOR_TOKEN.
+    Exit codes: 0 delivered, 3 expired, 4 provider failed, 5 rejected, 6 cancelled, 1 trouble with the service, 2 wrong
+    usage, 130 Ctrl-C or SIGTERM, which cancel it. The token, if the service wants one, comes from MONITOR_TOKEN.
     """
     body = {"prompt": prompt, "provider": provider, "model": model, "kind": kind, "flow": flow}
     given = {key: value for key, value in body.items() if value is not None}

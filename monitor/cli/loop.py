@@ -44,6 +44,16 @@ def _raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def heed_like_ctrl_c() -> None:
+    """Have SIGTERM, and a terminal that is closed, end the command as Ctrl-C does: with nothing left behind."""
+    if sys.platform == "win32":
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
+            loop.add_signal_handler(number, signal.raise_signal, signal.SIGINT)
+
+
 async def until_told_to_stop() -> None:
     """Return at the first SIGTERM or SIGINT."""
     told = asyncio.Event()

@@ -6,15 +6,14 @@ from contextlib import nullcontext
 from typing import Any, Final, NoReturn
 
 import aiohttp
-import orjson
 import typer
 from rich.live import Live
 from rich.markup import escape
 
 from monitor.cli.client import ServiceClient, ServiceFailed, open_service
 from monitor.cli.lanes import Lanes
-from monitor.cli.loop import run
-from monitor.cli.output import err, out
+from monitor.cli.loop import heed_like_ctrl_c, run
+from monitor.cli.output import err, out, print_json
 from monitor.cli.words import explain_end
 from monitor.delivery.model import Outcome
 
@@ -38,13 +37,14 @@ def show_generation(url: str, start: Start, *, as_json: bool) -> NoReturn:
     """Begin a generation at the service, show how it is delivered, and exit as it ended. Ctrl-C cancels it."""
     generation = run(_run(url, start, as_json=as_json))
     if as_json:
-        out.out(orjson.dumps(generation, option=orjson.OPT_INDENT_2).decode(), highlight=False)
+        print_json(generation)
     else:
         _tell(generation)
     raise typer.Exit(EXIT_CODES[Outcome(generation["outcome"])])
 
 
 async def _run(url: str, start: Start, *, as_json: bool) -> dict[str, Any]:
+    heed_like_ctrl_c()
     async with open_service(url) as service:
         creating = asyncio.ensure_future(start(service))
         try:

@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import orjson
 import typer
 
 from monitor.cli.client import ServiceFailed, open_service
 from monitor.cli.loop import run
 from monitor.cli.options import DEFAULT_URL, UrlOption
-from monitor.cli.output import err, out
+from monitor.cli.output import err, out, print_json
 from monitor.cli.report_page import render_page
 from monitor.cli.report_table import render_tables
 from monitor.cli.report_words import Source
@@ -50,7 +49,7 @@ def report(
     if html is not None:
         _write(html, render_page(summary, source))
     if as_json:
-        out.out(orjson.dumps(summary, option=orjson.OPT_INDENT_2).decode(), highlight=False)
+        print_json(summary)
     elif html is None:
         out.print(render_tables(summary, source))
 
