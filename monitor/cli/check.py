@@ -22,6 +22,7 @@ def check(config: ConfigOption = None) -> None:
     settings = load_settings(config)
     out.print(_service(settings))
     out.print(_providers(settings))
+    out.print(_models(settings))
     if settings.canary:
         out.print(render_plan(settings, Clock().now()))
     out.print("[green]The settings are valid.[/]")
@@ -39,15 +40,20 @@ def _service(settings: Settings) -> Table:
 
 
 def _providers(settings: Settings) -> Table:
-    table = Table("provider", "base URL", "token", "model", "policy", "polls at", "window", box=None, pad_edge=False)
+    table = Table("provider", "base URL", "token", box=None, pad_edge=False)
     table.columns[1].overflow = "fold"
+    for provider in settings.providers:
+        table.add_row(escape(provider.name), escape(provider.base_url), "set" if provider.token else "none")
+    return table
+
+
+def _models(settings: Settings) -> Table:
+    table = Table("model", "provider", "policy", "polls at", "window", box=None, pad_edge=False)
     for provider in settings.providers:
         for model in provider.models:
             policy = settings.policy(provider.policy_of(model))
-            token = "set" if provider.token else "none"
-            name, url = escape(provider.name), escape(provider.base_url)
-            window = f"{policy.window_s:g} s"
-            table.add_row(name, url, token, escape(model), policy.name, polls_words(policy), window)
+            name, window = escape(provider.name), f"{policy.window_s:g} s"
+            table.add_row(escape(model), name, policy.name, polls_words(policy), window)
     return table
 
 

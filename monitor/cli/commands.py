@@ -30,6 +30,7 @@ def build_app(wanted: str) -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",  # its lines are wrapped where the terminal ends, not where ours do
     )
     app.callback()(_nothing)
     for name in (wanted,) if wanted in _ROOMS else _ROOMS:
