@@ -2,14 +2,16 @@
 
 import os
 import sys
-from typing import Final
 
-_STANDARD: Final = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
-_CTRL_C: Final = 130
+_STANDARD = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+_CTRL_C = 130
 
 
 def main() -> None:
-    """Run the command line. Ctrl-C ends it quietly, even while it is still being imported."""
+    """Run the command line. Ctrl-C ends it quietly, even while it is still being imported.
+
+    So what this module itself imports is what Python has loaded when it starts.
+    """
     try:
         _open_standard_streams()
         from monitor.cli.commands import run_command

@@ -12,14 +12,15 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from http import HTTPStatus
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import aiohttp
 import orjson
 import typer
 from rich.markup import escape
 
-from monitor.cli.loop import run, until_told_to_stop
+from monitor.cli.demo_words import describe_end, say_what_to_open
+from monitor.cli.loop import heed_like_ctrl_c, run, until_told_to_stop
 from monitor.cli.output import err, out
 from monitor.delivery.errors import MonitorError
 
@@ -75,6 +76,7 @@ def demo(
 
 async def _demo(port: int, provider_port: int, every_s: float) -> None:
     """The show until it is told to stop, at whatever moment that comes: nothing is left behind."""
+    heed_like_ctrl_c()
     stopped = asyncio.create_task(until_told_to_stop())
     show = asyncio.create_task(_show(port, provider_port, every_s))
     await asyncio.wait({stopped, show}, return_when=asyncio.FIRST_COMPLETED)
@@ -97,7 +99,7 @@ async def _show(port: int, provider_port: int, every_s: float) -> NoReturn:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         await _until_up(http, f"{provider_url}/-/healthy", simulator)
         await _until_up(http, f"{url}/-/ready", service)
-        _say_what_to_open(url, provider_url, folder / "monitor.toml")
+        say_what_to_open(url, provider_url, folder / "monitor.toml")
         trickle = asyncio.create_task(_trickle(http, url, every_s))
         stack.push_async_callback(_stop, trickle)
         deaths = [asyncio.create_task(child.wait()) for child in (simulator, service)]
@@ -164,22 +166,6 @@ async def _until_up(http: aiohttp.ClientSession, url: str, child: asyncio.subpro
     raise MonitorError(f"the process behind {url} ended with code {child.returncode}; what it said is above")
 
 
-def _say_what_to_open(url: str, provider_url: str, file: Path) -> None:
-    out.print(f"""
-[bold]Generations are running.[/] Open:
-  {url}/                       the status page
-  {url}/metrics                what Prometheus scrapes
-  {url}/v1/summary?window=1h   SSE vs polling, as JSON
-Try, in another terminal:
-  monitor generate "a red fox" --url {url}
-  monitor generate "a red fox \\[fault:silent]" --url {url}
-  curl -X PUT {provider_url}/-/mix -d '{{"mix": {{"silent": 1}}}}'   # break SSE, and watch polling carry it
-  monitor canary list --url {url}
-  curl -X POST {url}/-/reload   # after you changed the canaries in {file}
-Ctrl-C ends everything.
-""")
-
-
 async def _trickle(http: aiohttp.ClientSession, url: str, every_s: float) -> None:
     """Ask for generations for ever, at random intervals, and tell how each was delivered."""
     async with asyncio.TaskGroup() as group:
@@ -204,17 +190,7 @@ async def _one(http: aiohttp.ClientSession, url: str, prompt: str) -> None:
     except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
         err.print(f"[red]no answer from the service:[/] {escape(str(error) or type(error).__name__)}")
         return
-    out.print(_line(answer))
-
-
-def _line(answer: dict[str, Any]) -> str:
-    """How one generation went, in a line."""
-    outcome = answer.get("outcome")
-    if outcome == "delivered":
-        channel = "[blue]SSE    [/]" if answer["channel"] == "sse" else "[yellow]polling[/]"
-        attempts = f"{answer['attempts']} {'attempt' if answer['attempts'] == 1 else 'attempts'}"
-        return f"delivered by {channel} in {answer['duration_seconds']:6.2f} s, {attempts}"
-    return f"[red]{escape(str(outcome or answer.get('detail')))}[/] {escape(str(answer.get('reason') or ''))}"
+    out.print(describe_end(answer))
 
 
 def _free_port(wanted: int) -> int:

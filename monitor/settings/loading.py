@@ -133,6 +133,8 @@ def _problem(item: Any) -> str:
         return f"{key}: there is no such key; allowed here: {_listed(_section_of(loc))}"
     if loc == ("providers",) and kind in ("missing", "too_short"):
         return _NO_PROVIDERS
+    if kind == "too_short":
+        return f"{key}: there must be at least {item['ctx']['min_length']}; found {item['ctx']['actual_length']}"
     if kind == "tuple_type":
         how = f" ([[{key}]] in the file, {_PREFIX}{key.upper()}='[{{…}}]' as a variable)" if len(loc) == 1 else ""
         return f"{key}: must be a list{how}"

@@ -124,12 +124,15 @@ def _demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
         demo.communicate()
 
 
-def test_the_demo_leaves_nothing_behind_when_it_is_stopped_while_it_starts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_the_demo_leaves_nothing_behind_when_it_is_stopped_while_it_starts(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     with _demo(tmp_path) as demo:
         while not list(tmp_path.glob("monitor-demo-*")):
             assert demo.poll() is None
             time.sleep(0.01)
-        demo.terminate()
+        demo.send_signal(number)
         said, _ = demo.communicate(timeout=30)
         assert (demo.returncode, said) == (0, "")
 
@@ -147,6 +150,7 @@ def test_the_demo_needs_no_settings_and_ends_in_peace_at_ctrl_c(tmp_path: Path) 
         assert demo.returncode == 0
         assert "None" not in rest
         assert "taken up again" not in rest
+        assert f"{sys.executable} -m monitor generate" in said  # what it says to try works as it stands
 
 
 def _clog(writing: int) -> None:

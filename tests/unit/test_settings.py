@@ -358,7 +358,7 @@ class TestProblems:
                 "providers.0.base_url: a base URL has no user, password, query or fragment; the token has a key "
                 "of its own",
             ),
-            ({"models": []}, "providers.0.models: Tuple should have at least 1 item after validation, not 0"),
+            ({"models": []}, "providers.0.models: there must be at least 1; found 0"),
             ({"models": ["a", "a"]}, "providers.0: models: 'a' is there twice"),
             ({"token": ""}, "providers.0.token: is empty; leave it out where the provider asks for none"),
             ({"models": ["other"]}, "providers.0: models: 'other' is what metrics call every model that is not listed"),
