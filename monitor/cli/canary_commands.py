@@ -18,7 +18,7 @@ from monitor.cli.output import out, print_json
 from monitor.cli.quantities import parse_span
 from monitor.delivery.model import Outcome
 from monitor.settings import check_name
-from monitor.web.wording import ahead
+from monitor.web.wording import ago, ahead
 
 _MARKS: Final = {Outcome.DELIVERED: "[green]■[/]", Outcome.CANCELLED: "[dim]■[/]", None: "[blue]□[/]"}
 _BAD: Final = "[red]■[/]"
@@ -116,9 +116,12 @@ def _next(canary: dict[str, Any]) -> str:
         return f"[yellow]paused[/] until {_clock(canary['pause']['until'])}: {escape(canary['pause']['reason'])}"
     if not canary["enabled"]:
         return "on demand"
-    due = ahead(canary["next_at"] and datetime.fromisoformat(canary["next_at"]), datetime.now(UTC))
-    skip = canary["last_skip"]
-    return due if skip is None else f"{due} [yellow]({escape(skip['reason'])}: {escape(skip['detail'])})[/]"
+    now, skip = datetime.now(UTC), canary["last_skip"]
+    due = ahead(canary["next_at"] and datetime.fromisoformat(canary["next_at"]), now)
+    if skip is None:
+        return due
+    left_out = f"left out {ago(datetime.fromisoformat(skip['at']), now)}"
+    return f"{due} [yellow]({left_out}: {escape(skip['detail'] or skip['reason'])})[/]"
 
 
 def _clock(instant: str) -> str:

@@ -1,5 +1,6 @@
 """What `monitor canary list` shows of each canary."""
 
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -45,6 +46,9 @@ def test_why_it_does_not_run_stands_where_the_next_run_would() -> None:
     pause = {"reason": "moving [red]house", "until": "2026-11-24T12:00:00.000Z"}
     assert "paused until 2026-11-24 12:00:00 UTC: moving [red]house" in shown(pause=pause)
     assert "on demand" in shown(enabled=False, next_at=None)
-    assert "(limit: the limit a day of all canaries is reached)" in shown(
-        last_skip={"reason": "limit", "detail": "the limit a day of all canaries is reached"}
-    )
+
+
+def test_a_run_that_was_left_out_is_told_with_how_long_ago_as_the_cause_may_be_gone() -> None:
+    two_days_ago = (datetime.now(UTC) - timedelta(days=2, minutes=1)).isoformat()
+    skip = {"at": two_days_ago, "reason": "limit", "detail": "the limit a day of all canaries is reached"}
+    assert "(left out 2 d ago: the limit a day of all canaries is reached)" in shown(last_skip=skip)
