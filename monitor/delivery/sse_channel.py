@@ -22,7 +22,7 @@ _NEVER: Final = math.inf
 
 class _Stream(Enum):
     CLOSED = auto()
-    OPENING = auto()
+    """Or being opened."""
     OPEN = auto()
     DEAD = auto()
 
@@ -86,7 +86,6 @@ class SseChannel:
         """What to begin now."""
         due: list[OpenStream | Resolve] = []
         if now_s >= self.stream_due_at_s:
-            self._stream = _Stream.OPENING
             self.stream_due_at_s = _NEVER
             self._connections += 1
             due.append(OpenStream(self._connections))
