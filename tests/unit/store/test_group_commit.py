@@ -11,6 +11,7 @@ from typing import TypeVar
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from monitor.delivery.errors import StoreUnavailable
 from monitor.store.group_commit import MAX_WAITING, GroupCommit
@@ -18,6 +19,8 @@ from monitor.store.port import Record
 from monitor.store.sql import SqlRecordStore, open_sql_store
 from monitor.store.tables import generations, metadata
 from tests.records import HANDLE, NOW, new_ending, new_record
+
+pytestmark = pytest.mark.usefixtures("no_stray_tasks")
 
 BEYOND_64_BITS = 2**70
 
@@ -123,6 +126,7 @@ async def test_a_refused_end_leaves_its_generation_open_for_another(store: SqlRe
 
 async def test_a_locked_file_is_waited_for_and_nothing_is_lost(store: SqlRecordStore, tmp_path: Path) -> None:
     records = [new_record(number) for number in range(10)]
+    assert store.failures == 0
     with closing(sqlite3.connect(tmp_path / "monitor.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         writes = [asyncio.ensure_future(store.add(record)) for record in records]
@@ -158,18 +162,36 @@ async def test_a_closing_writer_commits_what_waits(transactions: Transactions) -
     assert transactions.ids() == {record.id for record in records}
 
 
-async def test_whoever_waits_for_a_database_that_hangs_is_told_at_the_close(transactions: Transactions) -> None:
-    commits = GroupCommit(transactions)
+async def test_while_it_closes_it_takes_no_new_generation_but_the_ends_of_others(transactions: Transactions) -> None:
+    commits, record = GroupCommit(transactions), new_record()
+    await commits.add(record)
     transactions.gate.clear()
-    under_way = asyncio.ensure_future(commits.add(new_record()))
-    await asyncio.sleep(0.05)
-    queued = asyncio.ensure_future(commits.add(new_record()))
+    end = commits.end(record.id, new_ending())
+    closed = asyncio.ensure_future(commits.close(5))
     await asyncio.sleep(0)
-    await commits.close(0.05)
+    with pytest.raises(StoreUnavailable, match="closing"):
+        await commits.add(new_record())
+    submit = commits.submit("another", HANDLE, NOW)
+    transactions.gate.set()
+    await closed
+    assert await end
+    await submit
+
+
+async def test_whoever_waits_for_a_database_that_hangs_is_told_at_the_close(transactions: Transactions) -> None:
+    commits, records = GroupCommit(transactions), [new_record(), new_record(1)]
+    transactions.gate.clear()
+    under_way = asyncio.ensure_future(commits.add(records[0]))
+    await asyncio.sleep(0.05)
+    queued = asyncio.ensure_future(commits.add(records[1]))
+    await asyncio.sleep(0)
+    with capture_logs() as lines:
+        await commits.close(0.05)
     for write in (under_way, queued):
         with pytest.raises(StoreUnavailable, match="closed before it answered"):
             await write
     assert commits.waiting == 0
+    assert [(line["writes"], line["generations"]) for line in lines] == [(2, [record.id for record in records])]
 
 
 async def test_too_many_waiting_writes_refuse_new_generations_but_not_the_ends_of_others(
@@ -187,6 +209,7 @@ async def test_too_many_waiting_writes_refuse_new_generations_but_not_the_ends_o
     assert await end
     assert all(await asyncio.gather(*waiting))
     assert await commits.add(new_record())
+    assert transactions.number >= 5, "no transaction holds them all: others want to write between"
 
 
 def _many(first: Record, number: int) -> list[Record]:
