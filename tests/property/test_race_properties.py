@@ -22,19 +22,20 @@ from monitor.delivery.model import (
 )
 from monitor.delivery.policy import FIXED, Policy
 from monitor.delivery.race import MAX_LINGER_S, Race
-from monitor.delivery.sse_channel import MAX_RESOLVES
+from monitor.delivery.sse_channel import BACKOFF_CAP_S, MAX_RESOLVES
 from monitor.testing.scripted_provider import ready
 
-_POLICIES = st.just(FIXED) | st.builds(
+_DRAWN_POLICIES = st.builds(
     Policy,
     name=st.just("drawn"),
-    grace_s=st.sampled_from([0.0, 1.0, 2.0]),
+    grace_s=st.sampled_from([2.0, 1.0, 0.0]),
     interval_s=st.sampled_from([0.5, 1.0, 2.0]),
-    max_attempts=st.integers(0, 6),
-    window_s=st.sampled_from([4.0, 8.0, 10.5]),
-    early_fallback=st.booleans(),
-    check_on_open=st.booleans(),
+    max_attempts=st.sampled_from([6, 3, 2, 1, 0]),
+    window_s=st.sampled_from([10.5, 8.0, 4.0]),
+    early_fallback=st.sampled_from([True, False]),
+    check_on_open=st.sampled_from([True, False]),
 )
+_POLICIES = st.one_of(st.just(FIXED), _DRAWN_POLICIES, _DRAWN_POLICIES)
 _ERRORS = st.builds(
     ChannelError,
     st.sampled_from(list(ErrorKind)),
@@ -45,11 +46,17 @@ _ERRORS = st.builds(
     retry_after_s=st.sampled_from([None, None, 0.0, 0.75, 1.0, 2.0, 10.0, 100.0]),
 )
 _SIGHTINGS = st.sampled_from(
-    [Pending(), Pending(), Pending(), ready("a"), ready("b"), Unresolved("f"), Unresolved("g"), Failed("no")]
+    [Pending(), Pending(), Unresolved("f"), ready("a"), ready("b"), Pending(), Unresolved("g"), Failed("no")]
 )
-
-
 _SHORTFALLS = (ChannelResult.MISSED, ChannelResult.FAILED)
+
+
+class _Opened:
+    """A stream stands."""
+
+
+class _Closed:
+    """A stream was closed by its server, without an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,26 +167,41 @@ class _World:
 
     def _plan(self, of: Instruction) -> None:
         """What becomes of it: an answer some time, perhaps in the very instant of the deadline, or none."""
-        times = st.sampled_from([0.0, 0.0, 0.25, 0.5, 1.0, 1.5, 3.0])
-        at_s = st.one_of(
-            times.map(lambda factor: self.now_s + factor * self.policy.interval_s),
-            st.sampled_from([self.deadline_at_s, math.nextafter(self.deadline_at_s, 0.0)]).map(
-                lambda boundary: max(boundary, self.now_s)
-            ),
-            st.just(math.inf),
-        )
-        news = _News(self.data.draw(at_s), of, self.data.draw(_SIGHTINGS | _ERRORS))
-        if news.at_s < math.inf:
-            self.coming.append(news)
+        if isinstance(of, OpenStream):
+            what: object = self.data.draw(st.just(_Opened()) | _ERRORS)
+        else:
+            what = self.data.draw(st.one_of(_SIGHTINGS, _SIGHTINGS, _ERRORS))
+        at_s = self.data.draw(st.one_of(self._soon(), self._soon(), self._soon(), self._boundary(), st.just(math.inf)))
+        if at_s < math.inf:
+            self.coming.append(_News(at_s, of, what))
         elif not isinstance(of, OpenStream):
             self.hanging += 1
+
+    def _soon(self) -> st.SearchStrategy[float]:
+        factors = st.sampled_from([0.0, 0.0, 0.25, 0.5, 1.0, 1.5, 3.0])
+        return factors.map(lambda factor: self.now_s + factor * self.policy.interval_s)
+
+    def _boundary(self) -> st.SearchStrategy[float]:
+        grace_ends_at_s = self.started_at_s + self.policy.grace_s
+        boundaries = [self.deadline_at_s, math.nextafter(self.deadline_at_s, 0.0), grace_ends_at_s]
+        return st.sampled_from([max(boundary, self.now_s) for boundary in boundaries])
+
+    def _plan_events(self, of: OpenStream) -> None:
+        """What an open stream brings, one after the other, and perhaps its end."""
+        at_s = self.now_s
+        for sighting in self.data.draw(st.lists(_SIGHTINGS, min_size=1, max_size=3)):
+            at_s += self.data.draw(st.sampled_from([0.0, 0.5, 1.0, 3.0])) * self.policy.interval_s
+            self.coming.append(_News(at_s, of, sighting))
+        if self.data.draw(st.sampled_from([True, False])):
+            end = self.data.draw(st.just(_Closed()) | _ERRORS)
+            self.coming.append(_News(at_s + self.data.draw(st.sampled_from([0.0, 1.0, 10.0])), of, end))
 
     def _go_on(self) -> None:
         """To the next news or the next timer. Of what comes in one instant either may be first; a timer may be late."""
         news = min(self.coming, key=lambda item: item.at_s, default=None)
         wake_at_s = self.race.wake_at_s
         if news is None or news.at_s > wake_at_s or (news.at_s == wake_at_s and self.data.draw(st.booleans())):
-            late_s = self.data.draw(st.sampled_from([0.0] * 12 + [0.3, self.policy.window_s]))
+            late_s = self.data.draw(st.sampled_from([0.0] * 40 + [0.3, 0.3, self.policy.window_s]))
             self.was_late |= late_s > 0.0
             self.now_s = wake_at_s + late_s
         else:
@@ -196,16 +218,13 @@ class _World:
 
     def _tell(self, news: _News) -> None:
         match news.of, news.what:
+            case OpenStream() as stream, _Opened():
+                self.race.stream_opened(self.now_s)
+                self._plan_events(stream)
+            case OpenStream(), _Closed():
+                self._end_stream(None)
             case OpenStream(), ChannelError() as error:
                 self._end_stream(error)
-            case OpenStream(), sighting:
-                self.race.stream_opened(self.now_s)
-                self._saw(Channel.SSE, sighting)
-                end = self.data.draw(st.none() | _ERRORS)
-                if end is not None:
-                    self.coming.append(
-                        _News(self.now_s + self.data.draw(st.sampled_from([0.0, 1.0, 10.0])), news.of, end)
-                    )
             case Poll(), ChannelError() as error:
                 if self.race.verdict is None:
                     self._hold_back(error)
@@ -218,13 +237,17 @@ class _World:
             case _, sighting:
                 self._saw(Channel.SSE, sighting)
 
-    def _end_stream(self, error: ChannelError) -> None:
+    def _end_stream(self, error: ChannelError | None) -> None:
         self.open_streams = 0
-        self.race.stream_ended(self.now_s, error)
+        retry_s = self.data.draw(st.sampled_from([None, 0.0, 1.0]))
+        self.race.stream_ended(self.now_s, error, retry_s)
+        self.sse_is_over |= error is not None and not error.retryable
         due_at_s = self.race.stream_due_at_s
-        self.sse_is_over |= not error.retryable
-        assert due_at_s is None or due_at_s >= self.now_s + (error.retry_after_s or 0.0)
-        assert due_at_s is None or not self.sse_is_over
+        if due_at_s is not None:
+            assert not self.sse_is_over
+            told_s = (error.retry_after_s if error is not None else None) or 0.0
+            after_s, server_s = due_at_s - self.now_s, retry_s or 0.0
+            assert max(server_s, told_s) <= after_s <= max(server_s + BACKOFF_CAP_S, told_s)
 
     def _hold_back(self, error: ChannelError) -> None:
         if error.kind is ErrorKind.UNAUTHORIZED:

@@ -8,7 +8,7 @@ from monitor.delivery.errors import ChannelError, GenerationRejected
 from monitor.delivery.facts import CreateEnded, Fact
 from monitor.delivery.model import ErrorKind, Flow, GenerationRequest, Handle, Kind, Reason, Stage, TraceContext
 from monitor.delivery.ports import Created
-from monitor.delivery.submission import MAX_TRIES, MAX_WAIT_S, retry_in_s, submit
+from monitor.delivery.submission import MAX_TRIES, MAX_WAIT_S, longest_submission_s, retry_in_s, submit
 from monitor.delivery.trace_context import TraceHeaders, parse_traceparent
 from monitor.testing.scripted_provider import HANG, Say, ScriptedProvider
 
@@ -158,3 +158,11 @@ async def test_a_provider_that_wants_too_long_a_wait_has_refused(told_s: float |
 async def test_what_is_not_told_backs_off() -> None:
     waits = [retry_in_s(failure(ErrorKind.UNAVAILABLE), tries) for tries in (1, 2, 3)]
     assert waits == [1.0, 2.0, None]
+
+
+@pytest.mark.parametrize("kind", list(ErrorKind))
+async def test_it_is_over_after_the_longest_time_at_the_latest(kind: ErrorKind) -> None:
+    slow = ScriptedProvider(HANDLE, creates=[Say(20.0, failure(kind, retry_after_s=MAX_WAIT_S))])
+    with pytest.raises(GenerationRejected):
+        await submit(slow, REQUEST, TRACE, lambda _: None)
+    assert asyncio.get_running_loop().time() <= longest_submission_s(20.0) <= 150.0

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,10 +29,11 @@ _Result = TypeVar("_Result")
 
 
 class Transactions:
-    """A database in memory behind a gate. While that is closed, commits wait."""
+    """A database in memory behind a gate. While that is closed, commits wait; while it is in trouble, they fail."""
 
     def __init__(self) -> None:
-        self.number = 0
+        self.begun_at_s: list[float] = []
+        self.is_in_trouble = False
         self.gate = asyncio.Event()
         self.gate.set()
         self._engine = sa.create_engine("sqlite://")
@@ -39,9 +41,15 @@ class Transactions:
 
     async def __call__(self, work: Callable[[sa.Connection], _Result], /) -> _Result:
         await self.gate.wait()
-        self.number += 1
+        self.begun_at_s.append(asyncio.get_running_loop().time())
+        if self.is_in_trouble:
+            raise OSError("the disk is full")
         with self._engine.begin() as connection:
             return work(connection)
+
+    @property
+    def number(self) -> int:
+        return len(self.begun_at_s)
 
     def ids(self) -> set[str]:
         with self._engine.connect() as connection:
@@ -100,13 +108,43 @@ async def test_what_comes_while_a_commit_is_under_way_is_the_next_one(
     assert transactions.number == 2
 
 
+@pytest.mark.virtual_time
+async def test_commits_begin_a_gap_apart_and_one_after_a_pause_is_not_held_up(
+    transactions: Transactions, commits: GroupCommit
+) -> None:
+    for number in range(3):
+        await commits.add(new_record(number))
+    await asyncio.sleep(1)
+    await commits.add(new_record(3))
+    assert transactions.begun_at_s == pytest.approx([0.0, 0.05, 0.1, 1.1])
+
+
+@pytest.mark.virtual_time
+async def test_a_database_in_trouble_is_asked_again_every_two_seconds_at_the_latest(
+    transactions: Transactions, commits: GroupCommit
+) -> None:
+    transactions.is_in_trouble = True
+    write = asyncio.ensure_future(commits.add(new_record()))
+    await asyncio.sleep(120)
+    gaps_s = [after - before for before, after in pairwise(transactions.begun_at_s)]
+    assert max(gaps_s) <= 2.0
+    assert (commits.failures, commits.trouble) == (transactions.number, "the disk is full")
+    assert transactions.number < 300, "a database in trouble is not beset"
+    transactions.is_in_trouble = False
+    assert await write
+    assert commits.trouble is None
+
+
 @pytest.mark.parametrize("place", [0, 7, 19])
 async def test_a_row_that_the_database_refuses_fails_alone(
     transactions: Transactions, commits: GroupCommit, place: int
 ) -> None:
     records = [new_record(number) for number in range(20)]
     asked = [*records[:place], replace(records[place], attempts=BEYOND_64_BITS), *records[place + 1 :]]
-    came = await asyncio.gather(*(commits.add(record) for record in asked), return_exceptions=True)
+    with capture_logs() as lines:
+        came = await asyncio.gather(*(commits.add(record) for record in asked), return_exceptions=True)
+    assert [line["generation"] for line in lines] == [records[place].id]
+    assert commits.failures == 1
     assert isinstance(came[place], StoreUnavailable)
     assert [answer for number, answer in enumerate(came) if number != place] == [True] * 19
     assert transactions.ids() == {record.id for record in records} - {records[place].id}
