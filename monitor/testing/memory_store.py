@@ -4,10 +4,10 @@ import asyncio
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from monitor.delivery.errors import StoreUnavailable
 from monitor.delivery.model import SEEN_HERE, Channel, ChannelResult, Handle, Origin, Outcome, State
@@ -24,6 +24,8 @@ from monitor.store.port import (
     WindowFigures,
 )
 
+_Result = TypeVar("_Result")
+
 _FINDINGS: Final = tuple(field.name for field in fields(Findings))
 
 
@@ -37,32 +39,19 @@ class MemoryRecordStore:
         self.cancels: set[str] = set()
         self.waiting = 0
         self.failures = 0
+        self._writes: set[asyncio.Task[object]] = set()
 
     async def add(self, record: Record) -> Record:
         """See `RecordStore`."""
-        await self._write()
-        if record.idempotency is not None:
-            older = await self.find_key(record.idempotency.scope, record.idempotency.key)
-            if older is not None:
-                return older
-        return self.records.setdefault(record.id, record)
+        return await self._kept(self._add(record))
 
     async def submit(self, generation_id: str, handle: Handle, submitted_at: datetime) -> None:
         """See `RecordStore`."""
-        await self._write()
-        record = self.records.get(generation_id)
-        if record is not None and record.outcome is None:
-            changed = replace(record, state=State.SUBMITTED, handle=handle, submitted_at=submitted_at)
-            self.records[generation_id] = changed
+        await self._kept(self._submit(generation_id, handle, submitted_at))
 
     async def end(self, generation_id: str, ending: Ending) -> bool:
         """See `RecordStore`."""
-        await self._write()
-        record = self.records.get(generation_id)
-        if record is None or record.outcome is not None:
-            return False
-        self.records[generation_id] = ended_record(record, replace(ending, timeline=tuple(ending.timeline)))
-        return True
+        return await self._kept(self._end(generation_id, ending))
 
     async def note(
         self,
@@ -72,16 +61,7 @@ class MemoryRecordStore:
         render: RenderInterval | None = None,
     ) -> None:
         """See `RecordStore`."""
-        await self._write()
-        record = self.records.get(generation_id)
-        if record is not None:
-            found = {name: value for name in _FINDINGS if (value := getattr(findings, name)) is not None}
-            self.records[generation_id] = replace(
-                record,
-                findings=replace(record.findings, **found),
-                timeline=tuple(timeline),
-                render=render or record.render,
-            )
+        await self._kept(self._note(generation_id, findings, timeline, render))
 
     async def ask_cancel(self, generation_id: str, at: datetime) -> None:
         """See `RecordStore`."""
@@ -188,6 +168,50 @@ class MemoryRecordStore:
 
     def _ids_of(self, origin: Origin) -> list[str]:
         return [record.id for record in self.records.values() if record.origin is origin]
+
+    async def _add(self, record: Record) -> Record:
+        await self._write()
+        if record.idempotency is not None:
+            older = await self.find_key(record.idempotency.scope, record.idempotency.key)
+            if older is not None:
+                return older
+        return self.records.setdefault(record.id, record)
+
+    async def _submit(self, generation_id: str, handle: Handle, submitted_at: datetime) -> None:
+        await self._write()
+        record = self.records.get(generation_id)
+        if record is not None and record.outcome is None:
+            changed = replace(record, state=State.SUBMITTED, handle=handle, submitted_at=submitted_at)
+            self.records[generation_id] = changed
+
+    async def _end(self, generation_id: str, ending: Ending) -> bool:
+        await self._write()
+        record = self.records.get(generation_id)
+        if record is None or record.outcome is not None:
+            return False
+        self.records[generation_id] = ended_record(record, replace(ending, timeline=tuple(ending.timeline)))
+        return True
+
+    async def _note(
+        self, generation_id: str, findings: Findings, timeline: Sequence[TimelineEntry], render: RenderInterval | None
+    ) -> None:
+        await self._write()
+        record = self.records.get(generation_id)
+        if record is not None:
+            found = {name: value for name in _FINDINGS if (value := getattr(findings, name)) is not None}
+            self.records[generation_id] = replace(
+                record,
+                findings=replace(record.findings, **found),
+                timeline=tuple(timeline),
+                render=render or record.render,
+            )
+
+    async def _kept(self, write: Coroutine[None, None, _Result]) -> _Result:
+        """Who stops waiting does not take the write back."""
+        task = asyncio.ensure_future(write)
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        return await asyncio.shield(task)
 
     async def _write(self) -> None:
         self.waiting += 1
