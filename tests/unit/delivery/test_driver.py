@@ -486,6 +486,7 @@ class TestCancelled:
         asyncio.get_running_loop().call_at(at_s, played.delivery.cancel)
         verdict = await played.run()
         assert (verdict.outcome, verdict.reason, verdict.at_s) == (Outcome.CANCELLED, Reason.CALLER, at_s)
+        assert asyncio.get_running_loop().time() == at_s
 
     async def test_before_it_runs_nothing_is_opened(self) -> None:
         played = Played(scripted())
@@ -608,6 +609,7 @@ class TestTrouble:
         )
         assert provider.open_calls == 0
         assert TRACE.trace_id in caplog.text
+        assert f"ZeroDivisionError: {method}" in caplog.text
 
 
 class TestFacts:

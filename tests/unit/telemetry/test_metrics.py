@@ -210,6 +210,21 @@ def test_a_rejected_generation_has_an_outcome_but_neither_duration_nor_attempts(
     assert watched.value("generation_poll_attempts_count", **API, channel="none") == 0
 
 
+@pytest.mark.parametrize("outcome", [Outcome.EXPIRED, Outcome.PROVIDER_FAILED, Outcome.CANCELLED])
+def test_what_was_not_delivered_has_attempts_but_no_duration(outcome: Outcome) -> None:
+    watched = Watched()
+    watched.tell([Accepted(0.0), Submitted(0.5, 10.0), Ended(20.5, verdict(outcome, 20.5), 0.5)])
+    assert watched.value("generation_poll_attempts_count", **API, channel="none") == 1
+    assert not watched.value("generation_delivery_duration_seconds_count", **API, channel="none")
+
+
+def test_a_delivery_in_less_than_a_second_counts_as_it_took() -> None:
+    watched = Watched()
+    end = Ended(0.75, verdict(Outcome.DELIVERED, 0.75, Channel.SSE), 0.5)
+    watched.tell([Accepted(0.0), Submitted(0.5, 10.0), end])
+    assert watched.value("generation_delivery_duration_seconds_sum", **API, channel="sse") == 0.25
+
+
 def test_every_series_that_an_alert_may_ask_for_exists_at_zero() -> None:
     watched = Watched()
     for origin in Origin:
