@@ -51,3 +51,8 @@ def test_numbers_that_cannot_deliver_are_refused_by_name(wrong: dict[str, Any], 
 
 def test_a_grace_as_long_as_the_window_is_fine_where_nothing_is_polled() -> None:
     assert Policy(name="stream-only", grace_s=75.0, max_attempts=0).window_s == 75.0
+
+
+def test_polls_may_begin_at_once_and_follow_each_other_in_parts_of_a_second() -> None:
+    policy = Policy(name="hasty", grace_s=0.0, interval_s=0.25, window_s=0.5)
+    assert (policy.grace_s, policy.interval_s, policy.window_s) == (0.0, 0.25, 0.5)
