@@ -89,7 +89,7 @@ async def test_killed_while_they_end_what_had_ended_stays_as_it_was_and_the_rest
     async with _provider(1.0) as provider_url, aiohttp.ClientSession() as http:
         variables = variables_of(tmp_path, provider_url)
         async with serving(variables) as (process, url):
-            prompts = (f"fox [render:{1 + 6 * number / IN_FLIGHT}]" for number in range(IN_FLIGHT))
+            prompts = (f"fox [render:{1 + 6 * number / IN_FLIGHT:.3f}]" for number in range(IN_FLIGHT))
             ids = await asyncio.gather(*(_ask(http, url, prompt) for prompt in prompts))
             while len(told := [item for item in await _all(http, url) if item["state"] == "ended"]) < IN_FLIGHT / 4:
                 await asyncio.sleep(0.05)
