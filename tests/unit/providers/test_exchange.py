@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from monitor.providers.exchange import Connection, CutShortError
+from monitor.providers.exchange import SLICE_BYTES, Connection, CutShortError
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNK, END = b"1\r\n%c\r\n", b"0\r\n\r\n"
@@ -123,3 +123,33 @@ async def test_what_is_closed_parses_no_more() -> None:
     for _ in range(20):
         await asyncio.sleep(0)
     assert (connection.parsed, wire.is_closed) == (parsed, True)
+
+
+async def test_a_body_that_comes_faster_than_it_is_read_is_held_back_until_it_is() -> None:
+    connection, wire = asked()
+    connection.data_received(HEAD)
+    held_bytes = 0
+    while wire.is_on and held_bytes < 100 * BYTES:
+        connection.data_received(b"%x\r\n%s\r\n" % (BYTES, b"x" * BYTES))
+        held_bytes += BYTES
+    assert held_bytes < 10 * BYTES
+    until_s = asyncio.get_running_loop().time() + 10
+    while held_bytes:
+        assert not wire.is_on
+        held_bytes -= len(await connection.read(until_s))
+    assert wire.is_on
+
+
+async def test_much_that_comes_at_once_is_not_poured_at_once() -> None:
+    connection, _ = asked()
+    connection.data_received(HEAD)
+    await connection.head(asyncio.get_running_loop().time() + 10)
+    poured: list[bytes] = []
+    pouring = asyncio.create_task(connection.pour(poured.append, 10))
+    await asyncio.sleep(0)
+    pieces = [b"%05d" % number for number in range(500)]
+    connection.data_received(b"".join(b"5\r\n%s\r\n" % piece for piece in pieces))
+    assert 0 < len(b"".join(poured)) <= SLICE_BYTES
+    connection.data_received(END)
+    await pouring
+    assert b"".join(poured) == b"".join(pieces)
