@@ -222,6 +222,7 @@ async def _endless(request: web.Request, status: int, part: bytes, pause_s: floa
         await asyncio.sleep(pause_s)
 
 
+@pytest.mark.patient_time
 @pytest.mark.parametrize("status", [400, 401, 503])
 async def test_a_status_counts_though_its_body_never_ends(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provider_http, "ERROR_BODY_LIMIT_S", SHORT_S)

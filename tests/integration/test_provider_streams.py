@@ -246,6 +246,7 @@ async def test_anything_but_200_is_no_stream(status: int) -> None:
     assert listener.items == []
 
 
+@pytest.mark.patient_time
 async def test_a_refusal_counts_though_its_body_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provider_http, "ERROR_BODY_LIMIT_S", SHORT_S)
 
