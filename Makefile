@@ -27,13 +27,13 @@ test: install system-packages check unit ## Install, then run all checks and tes
 system-packages: ## Install the Debian packages that the tests use, when this is Debian and you are root
 	@sh .ci/system-packages
 
-check: install ## Lint, format, types, import contracts, built files
+check: install ## Lint, format, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: install ## Run the tests
+unit: install ## Run the tests; they hold built files against their sources, too
 	$(BIN)/pytest -n auto --dist loadgroup
 
 bench: install ## Measure speed and memory against a bare client; writes docs/benchmarks.md
