@@ -139,6 +139,19 @@ async def test_over_the_limit_and_while_stopping_nothing_is_accepted() -> None:
 
 
 @virtual
+async def test_what_is_being_recorded_when_the_service_stops_is_refused_and_asked_of_nobody() -> None:
+    stand = Stand(store=MemoryRecordStore(delay_s=0.5))
+    runner = stand.runner()
+    asked = asyncio.create_task(runner.accept("superduperai", REQUEST))
+    await asyncio.sleep(0.1)
+    await runner.stop(5)
+    with pytest.raises(ShuttingDown):
+        await asked
+    await asyncio.sleep(100)
+    assert (stand.provider.calls["create"], runner.in_flight, stand.observer.facts) == (0, 0, [])
+
+
+@virtual
 @pytest.mark.parametrize("hours", [1, -1])
 async def test_a_wall_clock_that_jumps_bends_nothing(hours: int) -> None:
     stand = Stand()
