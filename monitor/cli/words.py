@@ -18,7 +18,7 @@ WHY: Final[Mapping[str, str]] = {
     Reason.CREATE_UNKNOWN: "whether the provider has taken it on is not known, so it was not asked again",
     Reason.PENDING: "to the last, the provider said that the asset was not ready",
     Reason.NOT_POLLED: "nothing came over SSE, and the provider was not polled",
-    Reason.MONITOR_DOWN: "its time ran out while the service was not running",
+    Reason.MONITOR_DOWN: "its time ran out while the service was not running, or stood still",
     Reason.CALLER: "as it was asked for",
     Reason.CRASHED: "by a fault of the service, which its log tells",
 }

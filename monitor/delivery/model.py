@@ -130,7 +130,7 @@ class Reason(StrEnum):
     """To the last, the provider said that the asset was not ready."""
     NOT_POLLED = "not_polled"
     MONITOR_DOWN = "monitor_down"
-    """The window ended while this service was not running."""
+    """The window ended while this service was not running, or stood still."""
     CALLER = "caller"
     CRASHED = "crashed"
 

@@ -29,6 +29,8 @@ from monitor.delivery.sse_channel import SseChannel
 
 MAX_LINGER_S: Final = 60.0
 """How long the channel that lost goes on; never beyond the window."""
+STALL_S: Final = 1.0
+"""A deadline that is noticed so much later was slept through: the process was frozen, or starved."""
 
 
 class Race:
@@ -166,12 +168,15 @@ class Race:
     def _heed_deadline(self, now_s: float) -> None:
         """At the deadline the race is over, whoever is the first to notice, and however late."""
         if now_s >= self.deadline_at_s and not self.is_finished:
-            self._give_up(self.deadline_at_s)
+            self._give_up(self.deadline_at_s, has_stalled=now_s > self.deadline_at_s + STALL_S)
 
-    def _give_up(self, now_s: float) -> None:
+    def _give_up(self, now_s: float, *, has_stalled: bool = False) -> None:
+        """Nothing more will come. After a stall nobody knows what would have: our own fault, which measures nothing."""
         if self.lingering is None:
-            reason = self._polling.last_answer
+            reason = Reason.MONITOR_DOWN if has_stalled else self._polling.last_answer
             self._end(Verdict(Outcome.EXPIRED, Channel.NONE, now_s, self.attempts, reason=reason))
+        elif has_stalled:
+            self.lingering = None
         else:
             self._stop_lingering()
 
@@ -181,7 +186,7 @@ class Race:
         if self._lingers and verdict.outcome is Outcome.DELIVERED:
             self.lingering = Channel.POLLING if verdict.channel is Channel.SSE else Channel.SSE
             self.deadline_at_s = min(self.deadline_at_s, verdict.at_s + MAX_LINGER_S)
-        elif self._lingers and verdict.outcome is Outcome.EXPIRED:
+        elif self._lingers and verdict.outcome is Outcome.EXPIRED and verdict.reason is not Reason.MONITOR_DOWN:
             self.measurement = Measurement(self._sse.shortfall, self._polling.shortfall)
         if self.lingering is not Channel.SSE:
             self._sse.stop()

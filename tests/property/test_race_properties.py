@@ -16,12 +16,13 @@ from monitor.delivery.model import (
     Outcome,
     Pending,
     Ready,
+    Reason,
     Stage,
     Unresolved,
     Verdict,
 )
 from monitor.delivery.policy import FIXED, Policy
-from monitor.delivery.race import MAX_LINGER_S, Race
+from monitor.delivery.race import MAX_LINGER_S, STALL_S, Race
 from monitor.delivery.sse_channel import BACKOFF_CAP_S, MAX_RESOLVES
 from monitor.testing.scripted_provider import ready
 
@@ -105,6 +106,7 @@ class _World:
         self.no_poll_before_s = -math.inf
         self.sse_is_over = False
         self.was_late = False
+        self.has_slept_through_the_end = False
         self.cancelled_at_s: float | None = None
         self.had_it: dict[Channel, float] = {}
 
@@ -204,6 +206,7 @@ class _World:
             late_s = self.data.draw(st.sampled_from([0.0] * 40 + [0.3, 0.3, self.policy.window_s]))
             self.was_late |= late_s > 0.0
             self.now_s = wake_at_s + late_s
+            self.has_slept_through_the_end |= self.now_s > self.race.deadline_at_s + STALL_S
         else:
             self.now_s = max(news.at_s, self.now_s)
             self.coming.remove(news)
@@ -293,6 +296,7 @@ def test_one_outcome_by_who_was_first_in_the_window_and_never_a_poll_too_many(
     else:
         assert (verdict.outcome, verdict.channel, verdict.asset) == (Outcome.EXPIRED, Channel.NONE, None)
         assert verdict.at_s == world.deadline_at_s or not world.anything_is_under_way()
+        assert (verdict.reason is Reason.MONITOR_DOWN) == world.has_slept_through_the_end
 
 
 def _channel_of(instruction: Instruction) -> Channel:
@@ -313,7 +317,9 @@ def test_a_race_that_lingers_measures_both_channels_and_keeps_its_verdict(
     world.linger()
     assert world.race.verdict is verdict
     measurement = world.race.measurement
-    if verdict.outcome is Outcome.EXPIRED:
+    if world.has_slept_through_the_end:
+        assert measurement is None
+    elif verdict.outcome is Outcome.EXPIRED:
         assert measurement is not None
         assert {measurement.sse, measurement.polling} <= {*_SHORTFALLS, ChannelResult.UNUSED}
     elif verdict.outcome is Outcome.DELIVERED:

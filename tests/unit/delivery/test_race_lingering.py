@@ -195,13 +195,20 @@ class TestHowLong:
         race.tick(75.0)
         assert race.is_finished
 
-    @pytest.mark.parametrize("at_s", [70.0, 80.0])
+    @pytest.mark.parametrize("at_s", [70.0, 71.0])
     def test_what_comes_at_its_end_or_later_confirms_nothing(self, at_s: float) -> None:
         race = opened()
         race.tick(10.0)
         race.saw(10.0, Channel.POLLING, ready())
         race.saw(at_s, Channel.SSE, ready())
         assert (race.is_finished, race.measurement) == (True, Measurement(MISSED, WON))
+
+    def test_an_end_that_was_slept_through_measures_nobody(self) -> None:
+        race = opened()
+        race.tick(10.0)
+        race.saw(10.0, Channel.POLLING, ready())
+        race.saw(71.5, Channel.SSE, ready())
+        assert (race.is_finished, race.measurement) == (True, None)
 
     def test_a_cancellation_changes_nothing(self) -> None:
         race = opened()
@@ -230,6 +237,11 @@ class TestOfAnExpiry:
         race.poll_failed(75.0, TROUBLE)
         race.tick(75.1)
         assert race.measurement == Measurement(MISSED, MISSED)
+
+    def test_a_window_whose_end_was_slept_through_measures_nobody(self) -> None:
+        race = opened()
+        race.tick(76.5)
+        assert (race.is_finished, race.measurement) == (True, None)
 
     def test_a_stream_that_is_being_opened_has_failed(self) -> None:
         race = opened()
