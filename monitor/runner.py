@@ -98,7 +98,10 @@ class Runner:
         if self.is_stopping:
             raise ShuttingDown(_STOPPING)
         if len(self._flights) >= self._max_in_flight:
-            raise Overloaded(self._max_in_flight, RETRY_AFTER_S)
+            kept = await self._store.find_key(idempotency.scope, idempotency.key) if idempotency is not None else None
+            if kept is None:
+                raise Overloaded(self._max_in_flight, RETRY_AFTER_S)
+            return self._repeated(kept, idempotency), False
         flight = self._new_flight(provider, request, canary, idempotency, trace)
         self._flights[flight.record.id] = flight
         launch = self._loop.create_task(self._launch(flight, request))

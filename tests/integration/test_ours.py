@@ -139,6 +139,22 @@ async def test_over_the_limit_and_while_stopping_nothing_is_accepted() -> None:
 
 
 @virtual
+async def test_a_key_that_was_used_gets_its_generation_at_the_limit_too() -> None:
+    stand = Stand()
+    runner = stand.runner()
+    key = Idempotency("tests", "a-key", "same")
+    first, _ = await runner.accept("superduperai", REQUEST, idempotency=key)
+    await runner.accept("superduperai", REQUEST)
+    again, is_new = await runner.accept("superduperai", REQUEST, idempotency=key)
+    assert (again.id, is_new) == (first.id, False)
+    with pytest.raises(IdempotencyConflict):
+        await runner.accept("superduperai", REQUEST, idempotency=Idempotency("tests", "a-key", "other"))
+    with pytest.raises(Overloaded):
+        await runner.accept("superduperai", REQUEST, idempotency=Idempotency("tests", "new", "same"))
+    await runner.stop(5)
+
+
+@virtual
 async def test_what_is_being_recorded_when_the_service_stops_is_refused_and_asked_of_nobody() -> None:
     stand = Stand(store=MemoryRecordStore(delay_s=0.5))
     runner = stand.runner()
