@@ -225,7 +225,7 @@ class _Service:
             store=store,
             clock=self._clock,
             registry=self._telemetry.registry,
-            pass_through=providers,
+            providers=providers,
             before_scrape=before_scrape,
         )
 

@@ -32,13 +32,15 @@ class SuperDuperProvider:
     def __init__(self, http: ProviderHttp) -> None:
         self._http = http
 
+    def check(self, request: GenerationRequest) -> None:
+        """Whether it can be asked for at all, before anything is sent. Raises ChannelError, which says what cannot."""
+        _create_path(request)
+        _checked_params(request)
+
     async def create(self, request: GenerationRequest, *, tries: int, trace_headers: TraceHeaders) -> Created:
         """See `Provider`. A first try keeps the caller's seed; a later one draws its own."""
-        path = _CREATE_PATHS.get((request.flow, request.kind))
-        if path is None:
-            raise _refusal(f"flow: a {request.kind} is made in the file flow; the project flow makes images")
         payload = orjson.dumps(build_payload(request, tries))
-        answer = await self._http.post(path, payload, trace_headers=trace_headers)
+        answer = await self._http.post(_create_path(request), payload, trace_headers=trace_headers)
         return Created(parse_created(answer.body, request.kind, request.flow, answer.status), answer.status)
 
     async def subscribe(self, handle: Handle, cursor: Cursor, notify: Notify, *, trace_headers: TraceHeaders) -> None:
@@ -100,17 +102,28 @@ def build_payload(request: GenerationRequest, tries: int) -> dict[str, Any]:
 
     Raises ChannelError when a parameter is not one of them, before anything is sent.
     """
-    model = _PARAMS[request.kind]
-    try:
-        params = model.model_validate(request.params).model_dump(exclude_none=True)
-    except ValidationError as error:
-        raise _refusal(f"params: {shorten(explain(error))}; allowed are {', '.join(model.model_fields)}") from None
+    params = _checked_params(request)
     if tries > 1 or "seed" not in params:
         params["seed"] = random.randrange(MAX_SEED)
     config = {"prompt": request.prompt, "generation_config_name": request.model, **params}
     if request.flow is Flow.FILE:
         return {"config": config}
     return {"type": "media", "template_name": None, "style_name": None, "config": config}
+
+
+def _create_path(request: GenerationRequest) -> str:
+    path = _CREATE_PATHS.get((request.flow, request.kind))
+    if path is None:
+        raise _refusal(f"flow: a {request.kind} is made in the file flow; the project flow makes images")
+    return path
+
+
+def _checked_params(request: GenerationRequest) -> dict[str, Any]:
+    model = _PARAMS[request.kind]
+    try:
+        return model.model_validate(request.params).model_dump(exclude_none=True)
+    except ValidationError as error:
+        raise _refusal(f"params: {shorten(explain(error))}; allowed are {', '.join(model.model_fields)}") from None
 
 
 def _refusal(detail: str) -> ChannelError:

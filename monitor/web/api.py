@@ -6,13 +6,14 @@ from typing import Final
 
 from aiohttp import web
 
-from monitor.delivery.model import State
+from monitor.delivery.errors import ChannelError
+from monitor.delivery.model import GenerationRequest, State
 from monitor.delivery.trace_context import joined_trace
 from monitor.settings import Scope
 from monitor.store.port import Idempotency, Record, RecordFilter
 from monitor.web.access import Caller
 from monitor.web.bodies import json_response, read_generation_body, read_list_query, render_generation
-from monitor.web.context import CONTEXT
+from monitor.web.context import CONTEXT, CallersProvider
 from monitor.web.events import END_ID, stream_events
 from monitor.web.problems import Problem
 
@@ -29,6 +30,7 @@ async def create_generation(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     caller = context.access.admit(request, Scope.GENERATE)
     provider, asked, request_hash = await read_generation_body(request, context.settings)
+    _check(context.providers[provider], asked)
     idempotency = _idempotency(request, caller, request_hash)
     trace = joined_trace(request.headers.getall("traceparent", ()), request.headers.getall("tracestate", ()))
     record, is_new = await context.runner.accept(provider, asked, idempotency=idempotency, trace=trace)
@@ -102,6 +104,14 @@ def _found(request: web.Request, record: Record | None) -> Record:
     if record is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"there is no generation {request.match_info['id'][:64]!r}")
     return record
+
+
+def _check(provider: CallersProvider, asked: GenerationRequest) -> None:
+    """What a provider cannot be asked for is the caller's mistake, and counts for nobody."""
+    try:
+        provider.check(asked)
+    except ChannelError as error:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.detail) from None
 
 
 def _idempotency(request: web.Request, caller: Caller, request_hash: str) -> Idempotency | None:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from monitor.canary.keeper import CanaryKeeper
 from monitor.canary.reload import Reloader
 from monitor.delivery.clock import Clock
+from monitor.delivery.model import GenerationRequest
 from monitor.reports import ReportIntake
 from monitor.runner import Runner
 from monitor.settings import Settings
@@ -18,10 +19,16 @@ from monitor.web.access import AccessControl
 from monitor.web.events import OpenStreams
 
 
-class PassThrough(Protocol):
-    """Reads a provider's own JSON about a file or a project. Raises ChannelError."""
+class CallersProvider(Protocol):
+    """What callers get of a provider beside its generations. Both raise ChannelError."""
 
-    async def fetch_raw(self, what: str, subject_id: str) -> bytes: ...
+    def check(self, request: GenerationRequest) -> None:
+        """Whether it can be asked for at all; nothing is sent."""
+        ...
+
+    async def fetch_raw(self, what: str, subject_id: str) -> bytes:
+        """The provider's own JSON about a file or a project."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class Context:
     store: RecordStore
     clock: Clock
     registry: CollectorRegistry
-    pass_through: Mapping[str, PassThrough]
+    providers: Mapping[str, CallersProvider]
     before_scrape: Callable[[], None]
     """Brings gauges that are only read at a scrape up to date."""
 

@@ -30,9 +30,9 @@ async def _read(request: web.Request, what: str) -> web.Response:
     context = request.app[CONTEXT]
     context.access.admit(request, Scope.READ)
     provider = request.query.get("provider", context.settings.providers[0].name)
-    reader = context.pass_through.get(provider)
+    reader = context.providers.get(provider)
     if reader is None:
-        there_are = ", ".join(context.pass_through)
+        there_are = ", ".join(context.providers)
         raise Problem(HTTPStatus.NOT_FOUND, f"provider {provider[:40]!r} is not known; there are: {there_are}")
     try:
         body = await reader.fetch_raw(what, request.match_info["id"])

@@ -181,11 +181,23 @@ async def test_rubbish_is_answered_with_problems(service: Running) -> None:
         assert problem["detail"], (method, path)
 
 
-async def test_an_unknown_parameter_is_refused_before_anything_is_sent(service: Running) -> None:
-    answer = await service.generate("a fox", params={"width": 512, "colour": "red"})
-    assert (answer["outcome"], answer["reason"]) == ("rejected", "rejected")
-    assert "colour" in answer["detail"]
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"params": {"width": 512, "colour": "red"}}, ("colour", "allowed are negative_prompt, width")),
+        ({"params": {"width": "wide"}}, ("width", "integer")),
+        ({"kind": "video", "flow": "project"}, ("video", "the project flow makes images")),
+    ],
+)
+async def test_what_the_provider_cannot_be_asked_for_is_the_callers_mistake(
+    service: Running, asked: dict[str, object], said: tuple[str, str]
+) -> None:
+    status, problem, _ = await _send(service, "POST", "/v1/generations", json={"prompt": "a fox", **asked})
+    assert status == 422
+    assert all(word in problem["detail"] for word in said)
     assert (await service.provider("/-/counts"))["creates"] == 0
+    _, listed, _ = await _send(service, "GET", "/v1/generations")
+    assert listed["items"] == []
 
 
 async def test_the_same_key_repeats_the_answer_and_not_the_generation(service: Running) -> None:
@@ -202,7 +214,10 @@ async def test_the_same_key_repeats_the_answer_and_not_the_generation(service: R
 
 async def test_with_a_key_the_same_request_may_be_written_in_another_order(service: Running) -> None:
     headers = {"Idempotency-Key": "order-1"}
-    bodies = [b'{"prompt": "x", "params": {"a": 1, "b": 2}}', b'{"params": {"b": 2, "a": 1}, "prompt": "x"}']
+    bodies = [
+        b'{"prompt": "x", "params": {"seed": 1, "steps": 2}}',
+        b'{"params": {"steps": 2, "seed": 1}, "prompt": "x"}',
+    ]
     asked = [await _send(service, "POST", "/v1/generations", data=body, headers=headers | JSON) for body in bodies]
     assert asked[1][2].headers["Idempotent-Replayed"] == "true"
     assert asked[0][1]["id"] == asked[1][1]["id"]
