@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
 
 from monitor.aftermath import Aftermath
+from monitor.delivery.errors import StoreUnavailable
 from monitor.delivery.facts import Disowned
 from monitor.delivery.model import Verdict
 from monitor.delivery.waiting import settled
 from monitor.flight import Flight, ended_record
-from monitor.store.port import Findings, RecordStore
+from monitor.store.port import Findings, Record, RecordStore
 
 STORE_PATIENCE_S: Final = 1.0
 """How long a delivery waits for a store in trouble; then it goes on, and is recorded late."""
@@ -65,7 +67,7 @@ class Recorder:
         if write.done() and write.exception() is None and not write.result():
             flight.emit(Disowned(verdict.at_s))
             await self._leave(flight)
-            flight.finish(await self._store.get(record.id) or record)
+            flight.finish(await self._recorded_elsewhere(record))
         else:
             flight.tell(fact)
             flight.finish(record)
@@ -83,6 +85,12 @@ class Recorder:
         self._aftermath.give_place_back(flight)
         if flight.delivery is not None:
             await flight.delivery.close()
+
+    async def _recorded_elsewhere(self, ours: Record) -> Record:
+        """The record with the outcome that another process has written; ours where that cannot be read now."""
+        with suppress(StoreUnavailable):
+            return await self._store.get(ours.id) or ours
+        return ours
 
     def _recorded(self, flight: Flight, write: "asyncio.Future[bool]") -> None:
         """The outcome is in the store, or never will be, however long that took: only then is the flight forgotten."""
