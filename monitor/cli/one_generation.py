@@ -24,7 +24,7 @@ EXIT_CODES: Final = {
     Outcome.REJECTED: 5,
     Outcome.CANCELLED: 6,
 }
-"""What the outcome is for a script; 1 is trouble with the service, 2 wrong usage, 130 Ctrl-C."""
+"""What the outcome is for a script; 1 is trouble with the service, 2 wrong usage, 130 Ctrl-C or SIGTERM."""
 CANCEL_S: Final = 5.0
 """How long after Ctrl-C the service is given to cancel the generation."""
 

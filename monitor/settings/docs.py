@@ -1,5 +1,6 @@
 """Writes docs/settings.md from the models: `python -m monitor.settings.docs`."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,8 +46,14 @@ def _section(title: str, section: type[BaseModel]) -> list[str]:
 
 
 def _row(name: str, field: Any) -> str:
-    default = "required" if field.default is PydanticUndefined else f"`{field.default!r}`".replace("None", "none")
-    return f"| `{name}` | {default} | {field.description or ''} |"
+    return f"| `{name}` | {_default(field.default)} | {field.description or ''} |"
+
+
+def _default(value: Any) -> str:
+    if value is PydanticUndefined:
+        return "required"
+    shown = str(value) if isinstance(value, StrEnum) else value  # as it is written, not Python's name for it
+    return f"`{shown!r}`".replace("None", "none")
 
 
 if __name__ == "__main__":

@@ -67,8 +67,8 @@ class UnreadAnswers:
             unread_bytes = 0 if transport is None else transport.get_write_buffer_size()
             if transport is None or not unread_bytes:
                 continue
-            least_bytes, since_s = before.get(connection, (unread_bytes, now_s))
-            if unread_bytes < least_bytes:
+            earlier_bytes, since_s = before.get(connection, (unread_bytes, now_s))
+            if unread_bytes < earlier_bytes:
                 since_s = now_s
             self._unread[connection] = unread_bytes, since_s
             if now_s - since_s >= self._unread_s:
