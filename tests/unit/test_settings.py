@@ -19,6 +19,7 @@ from monitor.settings.loading import _SECTIONS
 SECRET = "s3kr1t-of-nobody"
 PROVIDER: Mapping[str, Any] = {"name": "superduperai", "base_url": "http://127.0.0.1:9100", "models": ["comfyui/flux"]}
 TOKEN: Mapping[str, Any] = {"name": "app", "scopes": ["read"], "sha256": "0" * 64}
+CANARY: Mapping[str, Any] = {"name": "fox", "prompt": "a fox", "interval": 60}
 FILE = """
 [server]
 port = 8090
@@ -266,6 +267,12 @@ class TestTokensInFiles:
 
 
 class TestProblems:
+    def test_a_canary_that_no_provider_can_be_asked_for_is_one(self) -> None:
+        film = {**CANARY, "kind": "video", "flow": "project"}
+        says = "canary.0.flow: a video is made in the file flow; the project flow makes images"
+        assert problems_of(canary=[film]) == (says,)
+        load(canary=[{**film, "flow": "file"}, {**CANARY, "name": "image", "flow": "project"}])
+
     @pytest.mark.parametrize(
         ("values", "problem"),
         [
