@@ -126,13 +126,15 @@ class Aftermath:
             await self._store.note(flight.record.id, findings, flight.timeline())
 
     async def _watch(self, flight: Flight, asset: Asset | None) -> AssetResult | None:
-        """Until nothing is open any more. A trace is written of what a stop cuts short, too."""
+        """Until nothing is open any more. A trace is written of what a stop or a bug cuts short, too."""
         try:
-            _, checked = await asyncio.gather(_linger(flight.delivery), self._check(flight, asset))
-        except asyncio.CancelledError:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_linger(flight.delivery))
+                checking = group.create_task(self._check(flight, asset))
+        except BaseException:
             self._write_trace(flight)
             raise
-        return checked
+        return checking.result()
 
     def _wind_up(self, flight: Flight) -> ChannelsMeasured | None:
         """That is all there will be of this generation, but for a look again. The fact is kept, and to be told yet."""

@@ -17,6 +17,7 @@ from monitor.delivery.model import (
     ChannelResult,
     ErrorKind,
     Failed,
+    Kind,
     Measurement,
     Outcome,
     Pending,
@@ -26,7 +27,7 @@ from monitor.reconciler import LOOKS_AFTER_S, looks_due
 from monitor.store.port import Record
 from monitor.testing.memory_store import MemoryRecordStore
 from monitor.testing.scripted_provider import HANG, Connection, Say, ScriptedProvider, ready
-from tests.stand import DELIVERS, HANDLE, REQUEST, Found, Stand
+from tests.stand import DELIVERS, HANDLE, REQUEST, FakeChecker, Found, Stand
 
 _Kind = TypeVar("_Kind", bound=Fact)
 
@@ -256,6 +257,32 @@ async def test_the_asset_is_checked_for_a_sample(result: AssetResult) -> None:
     assert record.findings.asset_check is result
     assert [fact.result for fact in facts_of(stand, AssetChecked)] == [result]
     assert [entry["result"] for entry in record.timeline if entry["event"] == "asset_checked"] == [result]
+
+
+async def test_a_bug_in_the_check_of_an_asset_closes_what_lingers_and_gives_the_place_back() -> None:
+    class Broken(FakeChecker):
+        """Raises, which a checker never should."""
+
+        async def check(self, url: str, kind: Kind) -> Found:
+            await asyncio.sleep(1)
+            raise RuntimeError("a bug")
+
+    stand = Stand(
+        provider=ScriptedProvider(HANDLE, connections=SILENT, polls=(READY,)),
+        checker=Broken(),
+        measured_ratio=1.0,
+        checked_ratio=1.0,
+        max_measured=1,
+    )
+    record = await stand.run(stand.runner())
+    assert stand.provider.open_calls == 1, "the stream, which has lost"
+    await asyncio.sleep(1.1)
+    assert stand.provider.open_calls == 0
+    assert len(stand.traces.written) == 1, "of what is known"
+    assert stand.after.take_place(stand.last_generation())
+    await asyncio.sleep(100)
+    assert stand.store.records[record.id].findings.measurement is None
+    assert facts_of(stand, ChannelsMeasured) == []
 
 
 # Reconciliation
