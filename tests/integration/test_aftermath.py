@@ -6,10 +6,19 @@ from datetime import timedelta
 from typing import TypeVar
 
 import pytest
+from structlog.testing import capture_logs
 
 from monitor import aftermath
 from monitor.delivery.errors import ChannelError
-from monitor.delivery.facts import AssetChecked, ChannelsMeasured, Fact, LookedAgain, PollStarted, Reconciled
+from monitor.delivery.facts import (
+    AssetChecked,
+    ChannelsMeasured,
+    Fact,
+    LookedAgain,
+    PollStarted,
+    Reconciled,
+    StreamEnded,
+)
 from monitor.delivery.model import (
     UNMEASURED,
     AssetResult,
@@ -204,6 +213,16 @@ async def test_only_so_many_assets_are_checked_at_a_time_but_of_canaries_all(mon
     await asyncio.sleep(1000)
     checked = [record.canary for record in stand.store.records.values() if record.findings.asset_check is not None]
     assert sorted(map(str, checked)) == ["None", "fox"]
+    later = await stand.run(runner)
+    await asyncio.sleep(5)
+    assert stand.store.records[later.id].findings.asset_check is AssetResult.OK, "its place is free again"
+
+
+async def test_whose_asset_is_checked_says_nothing_about_who_is_measured() -> None:
+    stand = Stand(measured_ratio=0.5, checked_ratio=0.5)
+    records = [await settled(stand) for _ in range(100)]
+    drawn = {(item.findings.measurement is not None, item.findings.asset_check is not None) for item in records}
+    assert len(drawn) == 4, "each with and without the other"
 
 
 async def test_only_so_many_are_measured_at_a_time_and_the_place_is_given_back() -> None:
@@ -247,6 +266,17 @@ async def test_a_stop_closes_what_lingers_and_tells_nothing_of_it() -> None:
     assert facts_of(stand, ChannelsMeasured) == []
 
 
+async def test_a_stop_closes_the_stream_that_lingers_and_writes_the_trace_of_what_was_seen() -> None:
+    stand = Stand(provider=ScriptedProvider(HANDLE, connections=SILENT, polls=(READY,)), measured_ratio=1.0)
+    await stand.run(stand.runner())
+    await asyncio.sleep(5)
+    assert stand.provider.open_calls == 1
+    await stand.after.stop()
+    assert stand.provider.open_calls == 0
+    (facts,) = stand.traces.written
+    assert [type(fact) for fact in facts].count(StreamEnded) == 1
+
+
 @pytest.mark.parametrize("result", AssetResult)
 async def test_the_asset_is_checked_for_a_sample(result: AssetResult) -> None:
     stand = Stand(checked_ratio=1.0)
@@ -255,7 +285,7 @@ async def test_the_asset_is_checked_for_a_sample(result: AssetResult) -> None:
     assert record.asset is not None
     assert stand.checker.urls == [record.asset.url]
     assert record.findings.asset_check is result
-    assert [fact.result for fact in facts_of(stand, AssetChecked)] == [result]
+    assert [(fact.result, fact.detail) for fact in facts_of(stand, AssetChecked)] == [(result, "seen")]
     assert [entry["result"] for entry in record.timeline if entry["event"] == "asset_checked"] == [result]
 
 
@@ -276,7 +306,9 @@ async def test_a_bug_in_the_check_of_an_asset_closes_what_lingers_and_gives_the_
     )
     record = await stand.run(stand.runner())
     assert stand.provider.open_calls == 1, "the stream, which has lost"
-    await asyncio.sleep(1.1)
+    with capture_logs() as lines:
+        await asyncio.sleep(1.1)
+    assert [(line["event"], line["log_level"]) for line in lines] == [("what follows an outcome crashed", "error")]
     assert stand.provider.open_calls == 0
     assert len(stand.traces.written) == 1, "of what is known"
     assert stand.after.take_place(stand.last_generation())

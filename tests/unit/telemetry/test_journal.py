@@ -57,6 +57,17 @@ def test_progress_that_makes_no_sense_is_kept_once(ratio: float | None) -> None:
     assert [journal.append(_progress(ratio)) for _ in range(3)] == [True, False, False]
 
 
+def test_progress_that_goes_to_and_fro_is_no_news() -> None:
+    journal = Journal()
+    assert [journal.append(_progress(ratio)) for ratio in (0.5, 0.1, 0.5, 0.2, 0.6)] == [
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]
+
+
 def test_of_mere_signs_of_life_the_first_is_kept() -> None:
     journal = Journal()
     types = [EventType.HEARTBEAT, EventType.FOREIGN, EventType.HEARTBEAT]
