@@ -524,7 +524,9 @@ async def test_a_create_that_found_no_free_connection_made_no_job() -> None:
     assert len(peer.requests) == 1
 
 
-@pytest.mark.parametrize(("status", "may_have_effect"), [(301, False), (302, False), (303, True), (307, False)])
+@pytest.mark.parametrize(
+    ("status", "may_have_effect"), [(301, False), (302, False), (303, True), (307, False), (308, False)]
+)
 async def test_a_create_is_not_redirected(status: int, may_have_effect: bool) -> None:
     async with serve(always([a_file()], status, Location="/elsewhere")) as peer, provider_at(peer.url) as provider:
         error = await error_of(create(provider))
@@ -536,20 +538,21 @@ async def test_a_create_is_not_redirected(status: int, may_have_effect: bool) ->
 # Redirects
 
 
-def _redirect(to: Callable[[web.Request], str | None]) -> Answer:
+def _redirect(to: Callable[[web.Request], str | None], status: int = 307) -> Answer:
     """Redirects what is under /api, and answers the rest."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         target = to(request)
         if target is None:
             return web.json_response(a_file(url=ASSET_URL))
-        return web.Response(status=307, headers={"Location": target})
+        return web.Response(status=status, headers={"Location": target})
 
     return answer
 
 
-async def test_a_redirect_at_the_same_origin_is_followed_with_the_token() -> None:
-    answer = _redirect(lambda request: "/moved?x=1" if request.path.startswith("/api") else None)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_at_the_same_origin_is_followed_with_the_token(status: int) -> None:
+    answer = _redirect(lambda request: "/moved?x=1" if request.path.startswith("/api") else None, status)
     async with serve(answer) as peer, provider_at(peer.url) as provider:
         assert isinstance(await poll(provider), Ready)
     assert peer.requests[1].path_qs == "/moved?x=1"
