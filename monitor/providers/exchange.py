@@ -15,7 +15,7 @@ import httptools
 MAX_HEAD_BYTES: Final = 64 * 1024
 """Status line and headers, or whatever else frames the body between two pieces of it."""
 _MOST_BUFFERED_BYTES: Final = 256 * 1024
-_PARSED_BYTES: Final = 16 * 1024
+PARSED_BYTES: Final = 16 * 1024
 """What is parsed without leaving the loop to others: thousands of chunks, where each holds a single byte."""
 _UNPACKED_BYTES: Final = 64 * 1024
 SLICE_BYTES: Final = 2 * 1024
@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
 
     def _parse_some(self) -> None:
         """Parse what has come, a part in each turn of the loop, and read no more until that is done."""
-        data, self._unparsed = self._unparsed[:_PARSED_BYTES], self._unparsed[_PARSED_BYTES:]
+        data, self._unparsed = self._unparsed[:PARSED_BYTES], self._unparsed[PARSED_BYTES:]
         if data:
             self._parse(data)
         if self._transport is None:

@@ -287,6 +287,12 @@ async def test_events_tell_the_timeline_and_the_end_and_can_be_resumed(service: 
     assert [event.event for event in last] == ["generation"]
 
 
+async def test_who_has_seen_an_end_that_was_lost_with_a_crash_is_told_all_until_it_ends_again(service: Running) -> None:
+    _, body, _ = await _send(service, "POST", "/v1/generations", json={"prompt": "a fox [render:0.2]"})
+    status, events = await _events(service, body["id"], after="end")
+    assert (status, events[0].id, events[-1].id) == (200, "1", "end")
+
+
 @pytest.mark.parametrize("after", ["99", "-1", "rubbish"])
 async def test_an_id_that_was_never_told_tells_everything_and_never_that_all_was_seen(
     service: Running, after: str

@@ -84,11 +84,13 @@ async def test_a_store_that_fails_for_a_while_is_written_late_and_nothing_is_los
 
 @virtual
 async def test_an_outcome_that_another_process_has_recorded_and_that_cannot_be_read_holds_nobody_up() -> None:
-    stand = Stand(store=Unreadable())
+    provider = ScriptedProvider(HANDLE, connections=(Connection(),), polls=(Say(0.0, ready()),))
+    stand = Stand(provider=provider, store=Unreadable(), measured_ratio=1.0, max_measured=1)
     runner = stand.runner()
-    record = await stand.run(runner)
-    assert record.outcome is Outcome.DELIVERED
+    assert (await stand.run(runner)).outcome is Outcome.DELIVERED
     assert (runner.in_flight, stand.observer.ended) == (0, [])
+    assert provider.open_calls == 0  # the stream that lost is not heard on
+    assert stand.after.take_place(stand.last_generation())
 
 
 @virtual

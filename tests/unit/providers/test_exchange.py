@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from monitor.providers.exchange import SLICE_BYTES, Connection, CutShortError
+from monitor.providers.exchange import PARSED_BYTES, SLICE_BYTES, Connection, CutShortError
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNK, END = b"1\r\n%c\r\n", b"0\r\n\r\n"
@@ -103,12 +103,13 @@ async def test_what_came_before_a_cut_is_read_and_the_cut_is_told() -> None:
         await read_all(connection)
 
 
-async def test_a_connection_that_holds_more_than_its_answer_is_not_used_again() -> None:
+@pytest.mark.parametrize("parsed_of_next_bytes", [0, 1, 1_000])
+async def test_a_connection_that_holds_more_than_its_answer_is_not_used_again(parsed_of_next_bytes: int) -> None:
     connection, wire = asked()
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 15000\r\nX: %s\r\n\r\n"
     body = b"x" * 15_000
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
-    filling = b"HTTP/1.1 200 OK\r\nX: %s\r\n" % (b"y" * 5_000)
-    connection.data_received(answer + body + filling)
+    padding = b"y" * (PARSED_BYTES - len(head % b"") - len(body) - parsed_of_next_bytes)
+    connection.data_received(head % padding + body + head % padding + body)
     assert await read_all(connection) == body
     assert not connection.is_reusable
     await asyncio.sleep(0)
