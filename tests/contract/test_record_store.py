@@ -41,7 +41,7 @@ async def _ended(store: RecordStore, record: Record, ending: Ending) -> Record:
 
 
 async def test_a_record_comes_back_as_it_was_kept(store: RecordStore) -> None:
-    record = _record(idempotency=Idempotency("local", "key", "hash"))
+    record = _record(canary="fox", idempotency=Idempotency("local", "key", "hash"))
     assert await store.add(record) == record
     assert await store.get(record.id) == record
     at = NOW + timedelta(milliseconds=250)
@@ -261,6 +261,13 @@ async def test_text_of_any_kind_can_be_kept(store: RecordStore, text: str) -> No
     assert len(kept.detail) == len(text)
 
 
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "x" * 100_000])
+async def test_whatever_is_asked_for_is_only_not_found(store: RecordStore, text: str) -> None:
+    await store.add(_record())
+    assert await store.page(RecordFilter(provider=text), before_id=None, limit=10) == []
+    assert (await store.get(text), await store.find_key(text, text)) == (None, None)
+
+
 async def test_a_caller_who_stops_waiting_does_not_take_the_write_back(store: RecordStore) -> None:
     record = _record()
     writes = (
@@ -304,6 +311,9 @@ async def test_what_is_found_out_anew_replaces_what_was_known_of_it_as_a_whole(s
     lagged = Measurement(ChannelResult.CONFIRMED, ChannelResult.WON, 1.5)
     alone = Measurement(ChannelResult.MISSED, ChannelResult.WON)
     await store.note(kept.id, Findings(measurement=lagged), LATER)
+    found = await store.get(kept.id)
+    assert found is not None
+    assert found.findings.measurement == lagged
     await store.note(kept.id, Findings(measurement=alone), LATER, RenderInterval(20.0, math.inf))
     found = await store.get(kept.id)
     assert found is not None
