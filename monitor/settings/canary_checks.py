@@ -37,7 +37,7 @@ def _check_itself(canary: CanarySettings, settings: Settings) -> Iterator[str]:
     limit = settings.server.max_prompt_chars
     if len(canary.prompt) > limit:
         yield f"prompt: has {len(canary.prompt)} characters; server.max_prompt_chars allows {limit}"
-    if canary.flow is Flow.PROJECT and canary.kind is not Kind.IMAGE:  # as the provider says, but of each run
+    if canary.flow is Flow.PROJECT and canary.kind is not Kind.IMAGE:  # else each run would be rejected
         yield f"flow: a {canary.kind} is made in the file flow; the project flow makes images"
     timetable = canary.timetable(settings.canaries.time_zone)
     if timetable.first_from(_ANY_DAY) is None:

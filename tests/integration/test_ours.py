@@ -44,16 +44,6 @@ class Refusing(MemoryRecordStore):
         raise StoreUnavailable("the store refuses a row: it does not like it")
 
 
-class Unreadable(MemoryRecordStore):
-    """Has every outcome already, and cannot say which."""
-
-    async def end(self, generation_id: str, ending: Ending) -> bool:
-        return False
-
-    async def get(self, generation_id: str) -> Record | None:
-        raise StoreUnavailable("the store cannot be read: it is in trouble")
-
-
 @virtual
 async def test_a_slow_store_does_not_hold_the_delivery_up_for_long() -> None:
     stand = Stand(store=MemoryRecordStore(delay_s=2.0))
@@ -80,17 +70,6 @@ async def test_a_store_that_fails_for_a_while_is_written_late_and_nothing_is_los
     await asyncio.sleep(1)
     assert stand.store.records[record.id].outcome is Outcome.DELIVERED
     assert (runner.in_flight, len(stand.observer.ended)) == (0, 1)
-
-
-@virtual
-async def test_an_outcome_that_another_process_has_recorded_and_that_cannot_be_read_holds_nobody_up() -> None:
-    provider = ScriptedProvider(HANDLE, connections=(Connection(),), polls=(Say(0.0, ready()),))
-    stand = Stand(provider=provider, store=Unreadable(), measured_ratio=1.0, max_measured=1)
-    runner = stand.runner()
-    assert (await stand.run(runner)).outcome is Outcome.DELIVERED
-    assert (runner.in_flight, stand.observer.ended) == (0, [])
-    assert provider.open_calls == 0  # the stream that lost is not heard on
-    assert stand.after.take_place(stand.last_generation())
 
 
 @virtual
