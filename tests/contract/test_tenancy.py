@@ -1,8 +1,13 @@
 """An instance is one process at a time on a store."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+from structlog.testing import capture_logs
 
 from monitor.delivery.errors import StoreUnavailable
 from monitor.store.tenancy import hold_instance
@@ -26,6 +31,43 @@ async def test_a_second_service_of_the_same_name_is_refused_until_the_first_is_g
             pass
     async with hold_instance(url, "one"):
         pass
+
+
+_LOCKS = sa.text("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted")
+
+
+@pytest.mark.system
+async def test_a_name_whose_session_was_ended_by_the_server_is_taken_again(postgres_url: str) -> None:
+    server = create_async_engine(sa.make_url(postgres_url).set(drivername="postgresql+asyncpg"), poolclass=NullPool)
+    async with hold_instance(postgres_url, "one", look_every_s=0.05), server.connect() as connection:
+        lost = (await connection.execute(_LOCKS)).scalar_one()
+        await connection.execute(sa.select(sa.func.pg_terminate_backend(lost)))
+        async with asyncio.timeout(30):
+            while (await connection.execute(_LOCKS)).scalars().all() in ([], [lost]):
+                await asyncio.sleep(0.02)
+        with pytest.raises(StoreUnavailable, match="another service runs as 'one'"):
+            async with hold_instance(postgres_url, "one"):
+                pass
+
+
+@pytest.mark.system
+async def test_a_name_that_another_took_meanwhile_is_told_and_taken_when_it_is_free(
+    postgres_url: str,
+) -> None:
+    server = create_async_engine(sa.make_url(postgres_url).set(drivername="postgresql+asyncpg"), poolclass=NullPool)
+    async with hold_instance(postgres_url, "one", look_every_s=0.3), server.connect() as connection:
+        lost = (await connection.execute(_LOCKS)).scalar_one()
+        await connection.execute(sa.select(sa.func.pg_terminate_backend(lost)))
+        async with asyncio.timeout(30):
+            while (await connection.execute(_LOCKS)).scalars().all():
+                await asyncio.sleep(0.02)
+            with capture_logs() as lines:
+                async with hold_instance(postgres_url, "one"):
+                    while not lines:
+                        await asyncio.sleep(0.02)
+            assert "another service runs as 'one'" in lines[0]["error"]
+            while not (await connection.execute(_LOCKS)).scalars().all():
+                await asyncio.sleep(0.02)
 
 
 async def test_what_goes_wrong_while_it_is_held_is_not_blamed_on_the_lock(url: str) -> None:
