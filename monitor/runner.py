@@ -34,6 +34,7 @@ from monitor.neighbours import LOOK_EVERY_S, Neighbours
 from monitor.pilot import Lane, Pilot
 from monitor.recorder import STORE_PATIENCE_S, Recorder
 from monitor.store.port import Idempotency, Record, RecordStore, TimelineEntry
+from monitor.telemetry.timeline import entries_after
 
 KEY_PATIENCE_S: Final = 10.0
 """How long a caller with an idempotency key waits to hear whether the key is new."""
@@ -170,32 +171,27 @@ class Runner:
         flight.cancel()
         return await asyncio.shield(flight.ended)
 
-    async def follow(self, generation_id: str, after: int) -> AsyncIterator[tuple[int, TimelineEntry]]:
-        """The timeline from entry `after` + 1 (the first is 1), as it grows, until the end.
+    async def follow(self, generation_id: str, last_id: str = "") -> AsyncIterator[tuple[str, TimelineEntry]]:
+        """The timeline with the id of each entry, after the one of `last_id`, as it grows, until the end.
 
-        That of another service's generation comes as a whole when it has ended. Where there are not so many entries,
-        `after` is of a timeline that was lost in a crash, and all are told.
+        That of another service's generation comes as a whole when it has ended. Where no entry has `last_id`, as when
+        that timeline was lost in a crash, all are told.
         """
         flight = self._flights.get(generation_id)
         if flight is None:
             record = await self._neighbours.wait(generation_id)
-            timeline = record.timeline if record else ()
-            for number, entry in enumerate(timeline, 1):
-                if number > after or after > len(timeline):
-                    yield number, entry
+            for told in entries_after(last_id, record.timeline if record else ()):
+                yield told
             return
-        if after > len(flight.snapshot().timeline):
-            after = 0
         grown = asyncio.Event()
         unlisten = flight.listen(grown.set)
         try:
             while True:
                 grown.clear()
                 is_over = flight.record.outcome is not None
-                for number, entry in enumerate(flight.snapshot().timeline, 1):
-                    if number > after:
-                        after = number
-                        yield number, entry
+                for told in entries_after(last_id, flight.snapshot().timeline):
+                    last_id, _ = told
+                    yield told
                 if is_over or self.is_stopping:
                     return
                 await grown.wait()

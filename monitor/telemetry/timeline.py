@@ -1,6 +1,6 @@
 """A generation's facts as a timeline for people and programs: offsets in milliseconds from the create call's answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, assert_never
 
 from monitor.delivery.facts import (
@@ -31,6 +31,16 @@ def render_timeline(facts: Iterable[Fact], origin_s: float) -> list[TimelineEntr
     """The entries of all facts that have one. Each keeps its place as the timeline grows."""
     entries = (_entry(fact, origin_s) for fact in facts)
     return [entry for entry in entries if entry is not None]
+
+
+def entries_after(last_id: str, timeline: Sequence[TimelineEntry]) -> list[tuple[str, TimelineEntry]]:
+    """What follows the entry with this id, each with its own; everything where there is no such entry.
+
+    An id has the place and the instant: a timeline that a crash took along has none in common with the one after it.
+    """
+    told = [(f"{number}@{entry['at_ms']}", entry) for number, entry in enumerate(timeline, 1)]
+    seen = next((number for number, (id_, _) in enumerate(told, 1) if id_ == last_id), 0)
+    return told[seen:]
 
 
 def _entry(fact: Fact, origin_s: float) -> TimelineEntry | None:

@@ -82,7 +82,7 @@ async def cancel_generation(request: web.Request) -> web.Response:
 async def follow_generation(request: web.Request) -> web.StreamResponse:
     """The timeline as it grows, as Server-Sent Events, and at last the whole generation.
 
-    Each entry has its number as id, the last event `end`; a caller that comes back with `Last-Event-ID` misses nothing.
+    Each entry has an id, the last event `end`; a caller that comes back with `Last-Event-ID` misses nothing.
     One that has seen the end gets 204, which tells an EventSource not to come back (WHATWG HTML, section 9.2.3).
     """
     context = request.app[CONTEXT]
@@ -93,7 +93,7 @@ async def follow_generation(request: web.Request) -> web.StreamResponse:
     if record.state is State.ENDED and last_id == END_ID:
         return web.Response(status=HTTPStatus.NO_CONTENT)
     with context.streams.place():
-        return await stream_events(request, context.runner, generation_id, _number_of(last_id))
+        return await stream_events(request, context.runner, generation_id, last_id)
 
 
 def _status_of(record: Record) -> HTTPStatus:
@@ -128,7 +128,3 @@ def _wait_s(request: web.Request) -> float | None:
     """Seconds of `Prefer: wait=N` (RFC 7240, section 4.3), bounded."""
     found = _WAIT.search(", ".join(request.headers.getall("Prefer", ())))
     return min(float(found[2]), MAX_WAIT_S) if found else None
-
-
-def _number_of(event_id: str) -> int:
-    return int(event_id) if event_id.isascii() and event_id.isdigit() and len(event_id) < 10 else 0

@@ -17,7 +17,7 @@ from monitor.web.bodies import render_generation
 
 RETRY_AFTER_S: Final = 10
 END_ID: Final = "end"
-"""The id of the last event. No number: a crash takes a timeline along, and the next may be shorter or longer."""
+"""The id of the last event, whatever came before it."""
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -41,10 +41,10 @@ class OpenStreams:
             self._open -= 1
 
 
-async def stream_events(request: web.Request, runner: Runner, generation_id: str, after: int) -> EventSourceResponse:
-    """Send the timeline from entry `after` + 1 on, and at last the generation, for as long as the caller is there."""
+async def stream_events(request: web.Request, runner: Runner, generation_id: str, last_id: str) -> EventSourceResponse:
+    """Send the timeline after the event `last_id`, and at last the generation, for as long as the caller is there."""
     async with sse_response(request) as response:
-        sending = asyncio.create_task(_send(response, runner, generation_id, after))
+        sending = asyncio.create_task(_send(response, runner, generation_id, last_id))
         gone = asyncio.create_task(response.wait())
         try:
             await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -57,11 +57,11 @@ async def stream_events(request: web.Request, runner: Runner, generation_id: str
     return response
 
 
-async def _send(response: EventSourceResponse, runner: Runner, generation_id: str, after: int) -> None:
+async def _send(response: EventSourceResponse, runner: Runner, generation_id: str, last_id: str) -> None:
     """All of it, unless the caller goes or does not read, or the store cannot: who comes back goes on where it was."""
     with suppress(OSError, StoreUnavailable):
-        async for number, entry in runner.follow(generation_id, after):
-            await response.send(orjson.dumps(entry).decode(), event=str(entry["event"]), id=str(number))
+        async for entry_id, entry in runner.follow(generation_id, last_id):
+            await response.send(orjson.dumps(entry).decode(), event=str(entry["event"]), id=entry_id)
         record = await runner.get(generation_id)
         if record is not None and record.state is State.ENDED:
             body = orjson.dumps(render_generation(record)).decode()

@@ -65,7 +65,7 @@ def _generation_paths() -> dict[str, Any]:
             "delete": _cancel(generation),
         },
         "/v1/generations/{id}/events": {
-            "parameters": [_ID, _header("Last-Event-ID", "id of the last event seen: a number, or `end`")],
+            "parameters": [_ID, _header("Last-Event-ID", "id of the last event seen, as it was told")],
             "get": _follow(),
         },
     }

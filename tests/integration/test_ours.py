@@ -21,6 +21,7 @@ from monitor.delivery.model import (
     Stage,
     State,
 )
+from monitor.runner import Runner
 from monitor.simulator.app import serve_simulator
 from monitor.simulator.config import SimulatorConfig
 from monitor.store.port import Ending, Idempotency, Record
@@ -258,19 +259,24 @@ async def test_who_followed_until_a_crash_hears_all_that_comes_after_it() -> Non
     first = stand.runner()
     record, _ = await first.accept("superduperai", REQUEST)
     await asyncio.sleep(45)
-    current = await first.get(record.id)
-    assert current is not None
-    seen = len(current.timeline)
+    following = asyncio.create_task(_follow(first, record.id))
     await first.stop(1)
+    seen = await following
     stand.store.records[record.id] = replace(stand.store.records[record.id], timeline=())  # a crash keeps nothing
     stand.provider.polls = (Say(0.0, ready()),)
     second = stand.runner()
     await second.resume()
-    entries = [entry["event"] async for _, entry in second.follow(record.id, seen)]
-    assert entries[0] == "resumed"
-    assert entries[-1] == "ended"
-    assert len(entries) < seen
-    assert [entry["event"] async for _, entry in second.follow(record.id, seen)] == entries
+    told = [(id_, entry["event"]) async for id_, entry in second.follow(record.id)]
+    assert (told[0][1], told[-1][1]) == ("resumed", "ended")
+    ids = [id_ for id_, _ in told]
+    assert 2 < len(ids) < len(seen)
+    for last in (seen[0], seen[2], seen[-1]):
+        assert await _follow(second, record.id, last) == ids
+    assert await _follow(second, record.id, ids[1]) == ids[2:]
+
+
+async def _follow(runner: Runner, generation_id: str, last_id: str = "") -> list[str]:
+    return [id_ async for id_, _ in runner.follow(generation_id, last_id)]
 
 
 @virtual

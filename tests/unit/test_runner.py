@@ -22,7 +22,7 @@ KEY = Idempotency("tests", "a-key", "same")
 
 
 async def followed(runner: Runner, generation_id: str) -> list[str]:
-    return [entry["event"] async for _, entry in runner.follow(generation_id, 0)]
+    return [entry["event"] async for _, entry in runner.follow(generation_id)]
 
 
 def kept_events() -> int:
@@ -37,7 +37,7 @@ async def test_of_who_stops_following_nothing_is_kept() -> None:
     await asyncio.sleep(1)
     before = kept_events()
     for _ in range(20):
-        following = runner.follow(record.id, 0)
+        following = runner.follow(record.id)
         await anext(following)
         await following.aclose()  # type: ignore[attr-defined]
     assert kept_events() == before
