@@ -12,7 +12,7 @@ from monitor.delivery.trace_context import joined_trace
 from monitor.settings import Scope
 from monitor.store.port import Idempotency, Record, RecordFilter
 from monitor.web.access import Caller
-from monitor.web.bodies import json_response, read_generation_body, read_list_query, render_generation
+from monitor.web.bodies import invalid_field, json_response, read_generation_body, read_list_query, render_generation
 from monitor.web.context import CONTEXT, CallersProvider
 from monitor.web.events import END_ID, stream_events
 from monitor.web.problems import Problem
@@ -111,7 +111,8 @@ def _check(provider: CallersProvider, asked: GenerationRequest) -> None:
     try:
         provider.check(asked)
     except ChannelError as error:
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.detail) from None
+        field, _, message = error.detail.partition(": ")
+        raise invalid_field(field, message) from None
 
 
 def _idempotency(request: web.Request, caller: Caller, request_hash: str) -> Idempotency | None:

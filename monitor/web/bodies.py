@@ -70,13 +70,13 @@ async def read_generation_body(request: web.Request, settings: Settings) -> tupl
         raise invalid(error, GenerationBody) from None
     limit = settings.server.max_prompt_chars
     if len(body.prompt) > limit:
-        raise _invalid_field("prompt", f"has {len(body.prompt)} characters; at most {limit} are allowed")
+        raise invalid_field("prompt", f"has {len(body.prompt)} characters; at most {limit} are allowed")
     provider, model = _choose(body, settings)
     asked = GenerationRequest(body.prompt, model, body.kind, body.flow, body.params)
     try:
         canonical = orjson.dumps([provider, asked], option=orjson.OPT_SORT_KEYS)
     except TypeError as error:
-        raise _invalid_field("params", f"cannot be passed on: {error}") from None
+        raise invalid_field("params", f"cannot be passed on: {error}") from None
     return provider, asked, hashlib.sha256(canonical).hexdigest()
 
 
@@ -204,15 +204,16 @@ def _choose(body: GenerationBody, settings: Settings) -> tuple[str, str]:
     names = [provider.name for provider in settings.providers]
     provider = settings.provider(names[0] if body.provider is None else body.provider)
     if provider is None:
-        raise _invalid_field("provider", f"{_shorten(body.provider)!r} is not known; there are: {', '.join(names)}")
+        raise invalid_field("provider", f"{_shorten(body.provider)!r} is not known; there are: {', '.join(names)}")
     model = provider.models[0] if body.model is None else body.model
     if model not in provider.models:
         allowed = ", ".join(provider.models)
-        raise _invalid_field("model", f"{_shorten(model)!r} is not one of {provider.name}'s models: {allowed}")
+        raise invalid_field("model", f"{_shorten(model)!r} is not one of {provider.name}'s models: {allowed}")
     return provider.name, model
 
 
-def _invalid_field(field: str, message: str) -> Problem:
+def invalid_field(field: str, message: str) -> Problem:
+    """The problem of one field of a body."""
     errors = [{"field": field, "message": message}]
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{field}: {message}", errors=errors)
 

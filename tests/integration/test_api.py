@@ -195,6 +195,7 @@ async def test_what_the_provider_cannot_be_asked_for_is_the_callers_mistake(
     status, problem, _ = await _send(service, "POST", "/v1/generations", json={"prompt": "a fox", **asked})
     assert status == 422
     assert all(word in problem["detail"] for word in said)
+    assert problem["errors"][0]["field"] in asked
     assert (await service.provider("/-/counts"))["creates"] == 0
     _, listed, _ = await _send(service, "GET", "/v1/generations")
     assert listed["items"] == []
