@@ -1,6 +1,7 @@
 """A connection without its network: what it does with the bytes that come."""
 
 import asyncio
+import gzip
 from typing import cast
 
 import pytest
@@ -114,6 +115,33 @@ async def test_a_connection_that_holds_more_than_its_answer_is_not_used_again(pa
     assert not connection.is_reusable
     await asyncio.sleep(0)
     assert wire.is_closed
+
+
+@pytest.mark.parametrize(
+    ("head", "is_kept"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n", False),
+        (b"HTTP/1.0 200 OK\r\n", False),
+        (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n", True),
+    ],
+)
+async def test_a_connection_is_used_again_only_where_its_server_keeps_it(head: bytes, is_kept: bool) -> None:
+    connection, _ = asked()
+    connection.data_received(head + b"Content-Length: 2\r\n\r\n{}")
+    assert await read_all(connection) == b"{}"
+    assert connection.is_reusable == is_kept
+
+
+async def test_a_plain_answer_after_a_packed_one_is_read_as_it_is() -> None:
+    connection, _ = asked()
+    for coding, body, sent in ((b"gzip", b"packed", gzip.compress(b"packed")), (b"identity", b"plain", b"plain")):
+        head = b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (coding, len(sent))
+        connection.data_received(head + sent)
+        assert await read_all(connection) == body
+        assert connection.is_reusable
+        connection.ask(b"")
 
 
 async def test_what_is_closed_parses_no_more() -> None:
