@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from monitor.delivery.facts import Ended, Fact
 from monitor.delivery.model import Outcome, Reason, TraceContext
 from monitor.settings import TracingSettings
+from monitor.telemetry import tracing
 from monitor.telemetry.catalog import SpanResult
 from monitor.telemetry.tracing import TraceSink, build_trace_sink
 from tests.collector import collecting
@@ -158,6 +159,32 @@ async def test_after_a_time_of_trouble_traces_are_exported_again(monkeypatch: py
         await _until(lambda: counted.spans[SpanResult.EXPORTED] == 1)
         await counted.traces.close()
     assert [line["event"] for line in lines] == ["traces cannot be exported", "traces are exported again"]
+
+
+async def test_what_was_exported_makes_room_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+    monkeypatch.setattr(tracing, "MAX_WAITING_SPANS", 300)
+    with collecting() as collector:
+        counted = Counted(collector.url)
+        for wave in range(1, 4):
+            for number in range(40):
+                counted.write(delivered_by_polling(), number)
+            await _until(lambda: counted.spans[SpanResult.EXPORTED] == wave * 240)  # noqa: B023 - awaited here
+        await counted.traces.close()
+    assert counted.spans == {SpanResult.EXPORTED: 720}
+
+
+async def test_what_waits_for_a_collector_that_hangs_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "MAX_WAITING_SPANS", 300)
+    with collecting() as collector:
+        collector.may_answer.clear()
+        counted = Counted(collector.url)
+        for number in range(60):
+            counted.write(delivered_by_polling(), number)
+        assert counted.spans == {SpanResult.DROPPED: 60}, "ten traces as wholes"
+        collector.may_answer.set()
+        await counted.traces.close()
+    assert counted.spans[SpanResult.EXPORTED] == 300
 
 
 async def _until(holds: Callable[[], bool]) -> None:

@@ -144,6 +144,8 @@ async def test_what_is_refused_to_a_caller_who_has_gone_is_no_trouble() -> None:
     gone = asyncio.create_task(runner.accept("superduperai", REQUEST))
     await asyncio.sleep(0.1)
     gone.cancel()
+    await asyncio.wait([gone])
+    del gone  # who holds on to it would hear of the trouble
     runner.close_doors()
     await asyncio.sleep(1)
     gc.collect()

@@ -108,6 +108,16 @@ def test_the_root_spans_accept_to_end_and_says_how_it_went() -> None:
     assert _parent(root) is None
 
 
+def test_the_root_of_a_canarys_says_whose_run_it_was() -> None:
+    end = Ended(175.5, verdict(Outcome.EXPIRED, 175.5, reason=Reason.PENDING), 100.5)
+    canaries = like(origin=Origin.CANARY, canary="fox")
+    (root,) = build_spans(canaries, [end], _wall, 100.0, build_resource())
+    attributes = _attributes(root)
+    assert (attributes["generation.origin"], attributes["generation.canary"]) == ("canary", "fox")
+    (other,) = _spans([end])
+    assert "generation.canary" not in _attributes(other)
+
+
 def test_the_callers_span_is_a_remote_parent() -> None:
     trace = TraceContext("a" * 32, "b" * 16, parent_span_id="c" * 16, sampled_by_caller=True)
     spans = _spans(delivered_by_sse(), trace)
@@ -181,6 +191,7 @@ def test_a_resolution_for_sse_hangs_below_the_stream_that_brought_the_file_id() 
         (ResolveEnded(1.0, 0.0, span_id(1), Channel.SSE, 1, CallResult.CRASHED, None, None), "crashed"),
         (StreamEnded(1.0, 0.0, span_id(1), 1, StreamResult.REFUSED, None, None, None, None), "refused"),
         (StreamEnded(1.0, 0.0, span_id(1), 1, StreamResult.CANCELLED, None, None, None, None), None),
+        (StreamEnded(1.0, 0.0, span_id(1), 1, StreamResult.OPENED, 200, Disconnect.EOF, None, None), None),
         (Ended(1.0, verdict(Outcome.EXPIRED, 1.0, reason=Reason.PENDING), 0.0), "expired: pending"),
         (Ended(1.0, verdict(Outcome.CANCELLED, 1.0, reason=Reason.CALLER), 0.0), None),
         (Ended(1.0, verdict(Outcome.CANCELLED, 1.0, reason=Reason.CRASHED), 0.0), "cancelled: crashed"),
