@@ -29,7 +29,7 @@ class ServiceClient:
 
     async def create(self, body: dict[str, Any]) -> dict[str, Any]:
         """Ask for a generation."""
-        return await self._call("POST", "/v1/generations", json=body)
+        return _checked(await self._call("POST", "/v1/generations", json=body), "id")
 
     async def read(self, generation_id: str) -> dict[str, Any]:
         """A generation as it stands."""
@@ -46,7 +46,7 @@ class ServiceClient:
 
     async def run_canary(self, name: str) -> dict[str, Any]:
         """One run of a canary now: its generation."""
-        return await self._call("POST", f"/v1/canaries/{name}/run")
+        return _checked(await self._call("POST", f"/v1/canaries/{name}/run"), "id")
 
     async def pause_canary(self, name: str, reason: str, for_s: float) -> dict[str, Any]:
         """Have it not run by itself for so long."""
@@ -70,18 +70,28 @@ class ServiceClient:
             await _check(response)
             async for chunk in response.content.iter_any():
                 for event in decoder.feed(chunk):
-                    yield event.event, orjson.loads(event.data)
+                    is_last = event.event == "generation"
+                    yield event.event, _checked(_parse(event.data), "outcome" if is_last else "event")
 
     async def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         async with self._http.request(method, path, **options) as response:
             await _check(response)
-            try:
-                answer = orjson.loads(await response.read())
-            except orjson.JSONDecodeError:
-                answer = None
-            if not isinstance(answer, dict):
-                raise ServiceFailed("what answers there is no generation monitor")
-            return answer
+            return _checked(_parse(await response.read()))
+
+
+def _parse(text: bytes | str) -> Any:
+    """The value of a body or an event; None where that is no JSON."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _checked(answer: Any, *keys: str) -> dict[str, Any]:
+    """`answer`, if it is an object that has these. Raises ServiceFailed."""
+    if not isinstance(answer, dict) or not all(key in answer for key in keys):
+        raise ServiceFailed("what answers there is no generation monitor")
+    return answer
 
 
 async def _check(response: aiohttp.ClientResponse) -> None:

@@ -75,12 +75,16 @@ async def _watch(service: ServiceClient, generation: dict[str, Any], *, is_quiet
     """The generation when it has ended, with its lanes drawn meanwhile."""
     lanes = Lanes()
     shown = nullcontext() if is_quiet or not err.is_terminal else Live(lanes, console=err, refresh_per_second=10)
-    with shown:
-        async for name, event in service.follow(generation["id"]):
-            if name == "generation":
-                return event
-            lanes.add(event)
-    raise ServiceFailed(f"the service stopped before generation {generation['id']} ended; read it there later")
+    ends_early = f"before generation {generation['id']} ended; read it there later"
+    try:
+        with shown:
+            async for name, event in service.follow(generation["id"]):
+                if name == "generation":
+                    return event
+                lanes.add(event)
+    except (aiohttp.ClientError, TimeoutError):
+        raise ServiceFailed(f"the connection broke {ends_early}") from None
+    raise ServiceFailed(f"the service stopped {ends_early}")
 
 
 def _tell(generation: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from monitor.cli import one_generation
+from monitor.cli.client import ServiceFailed
 from tests.peers import Peer, serve
 
 pytestmark = pytest.mark.usefixtures("no_stray_tasks")
@@ -70,3 +71,41 @@ async def test_ctrl_c_at_a_service_that_never_answers_ends_soon_and_says_what_ma
         with pytest.raises(asyncio.CancelledError):
             await task
     assert "the generation may go on" in capsys.readouterr().err
+
+
+async def _told(created: str, events: str) -> str:
+    """What is said of a service that answers like this, and then is gone."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.method == "POST":
+            return web.Response(status=202, text=created, content_type="application/json")
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(events.encode())
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    async with serve(answer) as peer:
+        with pytest.raises(ServiceFailed) as failed:
+            await one_generation._run(peer.url, lambda service: service.create({"prompt": "a fox"}), as_json=True)
+    return str(failed.value)
+
+
+async def test_a_service_that_dies_before_the_end_leaves_the_id_to_ask_for_later() -> None:
+    told = await _told('{"id": "g-1"}', 'event: submitted\ndata: {"at_ms": 0, "event": "submitted"}\n\n')
+    assert told == "the connection broke before generation g-1 ended; read it there later"
+
+
+@pytest.mark.parametrize(
+    ("created", "events"),
+    [
+        ("hello", ""),
+        ('{"hello": 1}', ""),
+        ('{"id": "g-1"}', "data: hello\n\n"),
+        ('{"id": "g-1"}', "event: generation\ndata: []\n\n"),
+        ('{"id": "g-1"}', "event: generation\ndata: {}\n\n"),
+    ],
+)
+async def test_what_is_no_generation_monitor_is_told(created: str, events: str) -> None:
+    assert await _told(created, events) == "what answers there is no generation monitor"
