@@ -1,6 +1,7 @@
 """Asks the provider for the job, and asks again only where no job can have been made."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from monitor.delivery.calls import is_asked_for
@@ -17,7 +18,7 @@ MAX_TRIES: Final = {
     ErrorKind.RATE_LIMITED: 3,
     ErrorKind.UNAVAILABLE: 3,
 }
-"""How many creates, the first included, by what went wrong. Anything else is not asked twice."""
+"""How many creates may go wrong like this, the first included, of three in all. After anything else none follows."""
 
 MAX_WAIT_S: Final = 30.0
 """A provider that wants us to wait longer than this has refused."""
@@ -30,22 +31,24 @@ def longest_submission_s(create_timeout_s: float) -> float:
 
 async def submit(provider: Provider, request: GenerationRequest, trace: TraceContext, emit: Emit) -> Handle:
     """The handle of the job. Raises GenerationRejected; its reason is `create_unknown` when there may be a job."""
-    tries = 1
+    before: list[ErrorKind] = []
     while True:
         try:
-            return await _create(provider, request, tries, trace, unharmed(emit))
+            return await _create(provider, request, before, trace, unharmed(emit))
         except ChannelError as error:
-            wait_s = retry_in_s(error, tries)
+            wait_s = retry_in_s(error, before)
             if wait_s is None:
                 reason = Reason.CREATE_UNKNOWN if error.may_have_effect else _reason(error.kind)
                 raise GenerationRejected(reason, error.detail, error.status) from error
-        tries += 1
+            before.append(error.kind)
         await asyncio.sleep(wait_s)
 
 
-def retry_in_s(error: ChannelError, tries: int) -> float | None:
-    """Seconds until the next create after `tries` of them, or None when there must be none."""
-    if error.may_have_effect or tries >= MAX_TRIES.get(error.kind, 1):
+def retry_in_s(error: ChannelError, before: Sequence[ErrorKind]) -> float | None:
+    """Seconds until the next create, after what went wrong `before` this one; None when there must be none."""
+    tries = len(before) + 1
+    may_ask_again = tries < max(MAX_TRIES.values()) and before.count(error.kind) + 1 < MAX_TRIES.get(error.kind, 1)
+    if error.may_have_effect or not may_ask_again:
         return None
     if error.kind is ErrorKind.CONFLICT:
         return 0.0
@@ -54,7 +57,7 @@ def retry_in_s(error: ChannelError, tries: int) -> float | None:
 
 
 async def _create(
-    provider: Provider, request: GenerationRequest, tries: int, trace: TraceContext, emit: Emit
+    provider: Provider, request: GenerationRequest, before: Sequence[ErrorKind], trace: TraceContext, emit: Emit
 ) -> Handle:
     """One try, with the fact of its end."""
     loop = asyncio.get_running_loop()
@@ -63,10 +66,10 @@ async def _create(
     kind: ErrorKind | None = ErrorKind.CRASHED
     cancelled, wait_s = False, None
     try:
-        created = await provider.create(request, tries=tries, trace_headers=trace_headers(trace, span_id))
+        created = await provider.create(request, tries=len(before) + 1, trace_headers=trace_headers(trace, span_id))
         status, kind = created.status, None
     except ChannelError as error:
-        status, kind, wait_s = error.status, error.kind, retry_in_s(error, tries)
+        status, kind, wait_s = error.status, error.kind, retry_in_s(error, before)
         raise
     except asyncio.CancelledError as error:
         if not is_asked_for():

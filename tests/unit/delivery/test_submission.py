@@ -64,6 +64,15 @@ async def test_a_conflict_is_asked_again_at_once_and_only_once() -> None:
     assert [fact.at_s for fact in facts] == [1.0, 2.0]
 
 
+async def test_a_conflict_after_another_refusal_is_asked_again_too_but_never_more_than_three_times() -> None:
+    busy, clash = failure(ErrorKind.RATE_LIMITED, retry_after_s=2.0), failure(ErrorKind.CONFLICT, status=409)
+    facts = list[Fact]()
+    assert await submit(provider_of(busy, clash, HANDLE), REQUEST, TRACE, facts.append) == HANDLE
+    facts.clear()
+    rejected = await rejection(provider_of(busy, busy, clash, HANDLE), facts)
+    assert (rejected.reason, len(facts)) == (Reason.CONFLICT, 3)
+
+
 async def test_an_unavailable_provider_is_asked_three_times() -> None:
     provider, facts = provider_of(failure(ErrorKind.UNAVAILABLE)), list[Fact]()
     rejected = await rejection(provider, facts)
@@ -152,11 +161,11 @@ async def test_an_emit_that_raises_does_not_lose_the_job(caplog: pytest.LogCaptu
     [(None, 1.0), (0.0, 0.0), (2.5, 2.5), (MAX_WAIT_S, MAX_WAIT_S), (MAX_WAIT_S + 0.001, None)],
 )
 async def test_a_provider_that_wants_too_long_a_wait_has_refused(told_s: float | None, wait_s: float | None) -> None:
-    assert retry_in_s(failure(ErrorKind.RATE_LIMITED, retry_after_s=told_s), 1) == wait_s
+    assert retry_in_s(failure(ErrorKind.RATE_LIMITED, retry_after_s=told_s), []) == wait_s
 
 
 async def test_what_is_not_told_backs_off() -> None:
-    waits = [retry_in_s(failure(ErrorKind.UNAVAILABLE), tries) for tries in (1, 2, 3)]
+    waits = [retry_in_s(failure(ErrorKind.UNAVAILABLE), [ErrorKind.UNAVAILABLE] * before) for before in range(3)]
     assert waits == [1.0, 2.0, None]
 
 
