@@ -186,6 +186,7 @@ async def test_figures_spread_latencies_over_buckets_and_count_attempts_by_winne
         *({"duration_s": took_s, "attempts": attempts} for took_s, attempts in ((10.0, 1), (20.0, 2), (900.0, 40))),
         *({"outcome": expired, "channel": Channel.NONE, "attempts": attempts} for attempts in (6, 6, 0)),
         {"outcome": Outcome.PROVIDER_FAILED, "channel": Channel.NONE, "attempts": 3},
+        {"outcome": Outcome.PROVIDER_FAILED, "channel": sse, "duration_s": 500.0},
         {"channel": sse, "duration_s": 0.5, "ended_at": NOW - timedelta(seconds=1)},
     ]
     for number, changes in enumerate(endings):
@@ -195,6 +196,7 @@ async def test_figures_spread_latencies_over_buckets_and_count_attempts_by_winne
         Channel.SSE: [3, 2, 1, 0],
         Channel.POLLING: [0, 1, 1, 1],
     }
+    assert figures.latency_s[sse].p99 == 10.001
     assert figures.attempts == {Channel.SSE: {0: 6}, Channel.POLLING: {1: 1, 2: 1, 40: 1}, Channel.NONE: {6: 2, 0: 1}}
     assert (await store.figures(NOW)).latency_counts == {}
 

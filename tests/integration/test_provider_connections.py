@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import web
 
@@ -23,7 +24,6 @@ pytestmark = pytest.mark.usefixtures("no_stray_tasks")
 
 virtual = pytest.mark.virtual_time(settle_s=0.05)
 
-ANSWER = web.json_response(a_file()).body
 SERVERS_PATIENCE_S = 5.0
 """After which common servers close a connection over which nothing is asked."""
 
@@ -34,9 +34,13 @@ async def poll(provider: SuperDuperProvider) -> object:
 
 @dataclass
 class Keeping:
-    """A server that keeps its connections; of those over which `gone_after` calls came it closes each at the next."""
+    """A server that keeps its connections; those over which `gone_after` calls came it closes at the next, or at once
+    where it `is_hasty`.
+    """
 
-    gone_after: int = 1_000
+    gone_after: int
+    is_hasty: bool
+    body: bytes
     url: str = ""
     asked: int = 0
     opened: int = 0
@@ -48,12 +52,11 @@ class Keeping:
         self.opened += 1
         self.tasks.add(asyncio.current_task())
         try:
-            for number in range(self.gone_after + 1):
+            for number in range(self.gone_after + (not self.is_hasty)):
                 await reader.readuntil(b"\r\n\r\n")
                 self.asked += 1
                 if number < self.gone_after:
-                    assert isinstance(ANSWER, bytes)
-                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(ANSWER), ANSWER))
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(self.body), self.body))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         writer.close()
@@ -62,8 +65,10 @@ class Keeping:
 
 
 @asynccontextmanager
-async def keeping(gone_after: int = 1_000) -> AsyncIterator[Keeping]:
-    peer = Keeping(gone_after)
+async def keeping(
+    gone_after: int = 1_000, *, is_hasty: bool = False, answer: object = a_file()
+) -> AsyncIterator[Keeping]:
+    peer = Keeping(gone_after, is_hasty, orjson.dumps(answer))
     async with await asyncio.start_server(peer.answer, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()[:2]
         peer.url = f"http://{host}:{port}"
@@ -90,6 +95,16 @@ async def test_what_is_kept_is_closed_before_its_server_would() -> None:
         await poll(provider)
         await asyncio.sleep(SERVERS_PATIENCE_S)
         assert (peer.opened, peer.closed) == (3, 3)
+
+
+@virtual
+async def test_a_create_is_not_sent_over_a_connection_that_its_server_has_closed_meanwhile() -> None:
+    async with keeping(gone_after=1, is_hasty=True, answer=[a_file()]) as peer, provider_at(peer.url) as provider:
+        for _ in range(2):
+            request = GenerationRequest("a fox", "m")
+            assert (await provider.create(request, tries=1, trace_headers=TRACE_HEADERS)).handle == FILE
+            await asyncio.sleep(1)
+    assert (peer.opened, peer.asked) == (2, 2)
 
 
 async def test_a_status_call_that_met_a_closed_connection_is_asked_once_more_on_a_new_one() -> None:

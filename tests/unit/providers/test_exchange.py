@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from monitor.providers.exchange import PARSED_BYTES, SLICE_BYTES, Connection, CutShortError
+from monitor.providers.exchange import PARSED_BYTES, SLICE_BYTES, Connection, CutShortError, NoConnectionError
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNK, END = b"1\r\n%c\r\n", b"0\r\n\r\n"
@@ -141,6 +141,17 @@ async def test_a_plain_answer_after_a_packed_one_is_read_as_it_is() -> None:
         connection.data_received(head + sent)
         assert await read_all(connection) == body
         assert connection.is_reusable
+        connection.ask(b"")
+
+
+async def test_over_a_connection_that_was_closed_before_nothing_was_asked() -> None:
+    connection, wire = asked()
+    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+    assert await read_all(connection) == b"{}"
+    wire.is_closed = True
+    assert not connection.is_reusable
+    connection.connection_lost(None)
+    with pytest.raises(NoConnectionError):
         connection.ask(b"")
 
 

@@ -7,10 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from monitor.delivery.errors import StoreUnavailable
-from monitor.delivery.model import Outcome
+from monitor.delivery.model import SEEN_HERE, Channel, Outcome
 from monitor.store import sql
+from monitor.store.figures import count_figures
 from monitor.store.port import RecordFilter
 from monitor.store.sql import open_sql_store
 from tests.records import NOW, new_ending, new_record
@@ -92,3 +94,25 @@ async def test_more_than_a_batch_is_pruned_whole(tmp_path: Path, monkeypatch: py
             await store.end(record.id, new_ending())
         assert await store.prune(older_than=timedelta(days=1), keep_at_most=2, now=NOW) == 5
         assert len(await store.page(RecordFilter(), before_id=None, limit=10)) == 2
+
+
+async def test_figures_are_of_one_moment_whatever_is_written_meanwhile(tmp_path: Path) -> None:
+    file, record, counted = tmp_path / "monitor.db", new_record(), []
+
+    def meddle(*_: object) -> None:
+        counted.append(True)
+        if len(counted) > 2:  # the snapshot stands since the first count
+            with closing(sqlite3.connect(file)) as other, other:
+                other.execute("UPDATE generations SET duration_s = 99.0")
+
+    async with open_sql_store(f"sqlite:///{file}") as store:
+        await store.add(record)
+        await store.end(record.id, new_ending(duration_s=20.25))
+        engine = sa.create_engine(f"sqlite:///{file}")
+        with engine.connect() as connection:
+            sa.event.listen(connection, "before_cursor_execute", meddle)
+            figures = count_figures(connection, NOW, SEEN_HERE, (50.0,))
+        engine.dispose()
+        assert figures.latency_s[Channel.POLLING].p99 == 20.25
+        assert figures.latency_counts[Channel.POLLING] == [1, 0]
+        assert (await store.figures(NOW)).latency_s[Channel.POLLING].p99 == 99.0
