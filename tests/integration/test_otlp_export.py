@@ -77,6 +77,14 @@ async def test_a_trace_arrives_with_its_ids_times_and_attributes() -> None:
     assert counted.spans == {SpanResult.EXPORTED: 6}
 
 
+async def test_an_endpoint_may_be_told_with_its_path() -> None:
+    with collecting() as collector:
+        counted = Counted(f"{collector.url}/v1/traces")
+        counted.write(ENDED_BADLY)
+        await counted.traces.close()
+    assert collector.paths == {"/v1/traces"}
+
+
 async def test_a_call_that_ended_after_its_generation_does_not_lose_the_trace() -> None:
     with collecting() as collector:
         counted = Counted(collector.url)
@@ -175,6 +183,7 @@ async def test_what_was_exported_makes_room_for_more(monkeypatch: pytest.MonkeyP
 
 
 async def test_what_waits_for_a_collector_that_hangs_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
     monkeypatch.setattr(tracing, "MAX_WAITING_SPANS", 300)
     with collecting() as collector:
         collector.may_answer.clear()
@@ -183,8 +192,11 @@ async def test_what_waits_for_a_collector_that_hangs_has_a_limit(monkeypatch: py
             counted.write(delivered_by_polling(), number)
         assert counted.spans == {SpanResult.DROPPED: 60}, "ten traces as wholes"
         collector.may_answer.set()
+        await _until(lambda: counted.spans[SpanResult.EXPORTED] == 300)
+        for number in range(50):
+            counted.write(delivered_by_polling(), number)
         await counted.traces.close()
-    assert counted.spans[SpanResult.EXPORTED] == 300
+    assert counted.spans == {SpanResult.DROPPED: 60, SpanResult.EXPORTED: 600}
 
 
 async def _until(holds: Callable[[], bool]) -> None:

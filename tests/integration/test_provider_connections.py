@@ -138,6 +138,16 @@ async def test_each_kind_of_call_has_its_own_patience() -> None:
 # TLS
 
 
+@virtual
+async def test_who_takes_a_call_and_never_greets_is_given_up_and_was_asked_nothing() -> None:
+    async with keeping() as peer, provider_at(peer.url.replace("http:", "https:"), connect_timeout=7.0) as provider:
+        with pytest.raises(ChannelError) as caught:
+            await provider.create(GenerationRequest("a fox", "m"), tries=1, trace_headers=TRACE_HEADERS)
+        assert asyncio.get_running_loop().time() == pytest.approx(7.0)
+    error = caught.value
+    assert (error.kind, error.connected, error.may_have_effect) == (ErrorKind.TIMEOUT, False, False)
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One for `localhost`, signed by itself, with its key in the same file."""

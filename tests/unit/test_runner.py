@@ -25,9 +25,9 @@ async def followed(runner: Runner, generation_id: str) -> list[str]:
     return [entry["event"] async for _, entry in runner.follow(generation_id)]
 
 
-def kept_events() -> int:
+def kept(kind: type[object]) -> int:
     gc.collect()
-    return sum(type(kept) is asyncio.Event for kept in gc.get_objects())
+    return sum(type(item) is kind for item in gc.get_objects())
 
 
 async def test_of_who_stops_following_nothing_is_kept() -> None:
@@ -35,13 +35,24 @@ async def test_of_who_stops_following_nothing_is_kept() -> None:
     runner = stand.runner()
     record, _ = await runner.accept("superduperai", REQUEST)
     await asyncio.sleep(1)
-    before = kept_events()
+    before = kept(asyncio.Event)
     for _ in range(20):
         following = runner.follow(record.id)
         await anext(following)
         await following.aclose()  # type: ignore[attr-defined]
-    assert kept_events() == before
+    assert kept(asyncio.Event) == before
     await runner.stop(1)
+
+
+async def test_of_generations_that_are_over_no_task_is_kept() -> None:
+    stand = Stand(measured_ratio=1.0, checked_ratio=1.0)
+    runner = stand.runner()
+    counts = []
+    for _ in range(4):
+        await stand.run(runner)
+        await asyncio.sleep(100)
+        counts.append(kept(asyncio.Task))
+    assert counts[-1] == counts[0]
 
 
 async def test_who_follows_or_waits_is_let_go_as_soon_as_the_doors_close() -> None:
@@ -66,8 +77,8 @@ async def test_a_stop_waits_for_the_answer_of_a_create_so_that_the_job_is_not_lo
     record, _ = await runner.accept("superduperai", REQUEST)
     await asyncio.sleep(0.5)
     await runner.stop(10)
-    kept = stand.store.records[record.id]
-    assert (kept.state, kept.handle) == (State.SUBMITTED, HANDLE)
+    written = stand.store.records[record.id]
+    assert (written.state, written.handle) == (State.SUBMITTED, HANDLE)
 
 
 async def test_a_create_that_hangs_does_not_hold_a_stop_up_beyond_its_grace() -> None:
@@ -172,4 +183,4 @@ async def test_a_bug_in_writing_ends_is_not_run_into_again_and_again() -> None:
     assert store.asked == 2, "for the outcome, and for the crash"
     assert shown is not None
     assert shown.outcome is None, "it stands open, to be taken up at the next start"
-    assert [kept.id for kept in await store.unfinished("monitor")] == [record.id]
+    assert [item.id for item in await store.unfinished("monitor")] == [record.id]

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from monitor.delivery.errors import StoreUnavailable
 from monitor.delivery.model import SEEN_HERE, Channel, Outcome
 from monitor.store import sql
-from monitor.store.figures import count_figures
+from monitor.store.figures import count_figures, p95_of
 from monitor.store.port import RecordFilter
 from monitor.store.sql import open_sql_store
 from tests.records import NOW, new_ending, new_record
@@ -94,6 +94,11 @@ async def test_more_than_a_batch_is_pruned_whole(tmp_path: Path, monkeypatch: py
             await store.end(record.id, new_ending())
         assert await store.prune(older_than=timedelta(days=1), keep_at_most=2, now=NOW) == 5
         assert len(await store.page(RecordFilter(), before_id=None, limit=10)) == 2
+
+
+@pytest.mark.parametrize(("last", "p95"), [(5, 1), (6, 2)])
+def test_the_95th_percentile_of_counts_is_the_nearest_rank(last: int, p95: int) -> None:
+    assert p95_of({2: last, 1: 100 - last}) == p95
 
 
 async def test_figures_are_of_one_moment_whatever_is_written_meanwhile(tmp_path: Path) -> None:
