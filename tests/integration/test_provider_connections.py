@@ -135,6 +135,14 @@ async def test_each_kind_of_call_has_its_own_patience() -> None:
         assert await given_up_after_s(stream) == pytest.approx(7.0)
 
 
+async def test_a_create_at_a_name_that_nobody_has_made_no_job() -> None:
+    async with provider_at("http://nowhere.invalid") as provider:
+        with pytest.raises(ChannelError) as caught:
+            await provider.create(GenerationRequest("a fox", "m"), tries=1, trace_headers=TRACE_HEADERS)
+    error = caught.value
+    assert (error.kind, error.connected, error.may_have_effect) == (ErrorKind.UNAVAILABLE, False, False)
+
+
 # TLS
 
 

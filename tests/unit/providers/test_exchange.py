@@ -5,8 +5,10 @@ import gzip
 from typing import cast
 
 import pytest
+from yarl import URL
 
 from monitor.providers.exchange import PARSED_BYTES, SLICE_BYTES, Connection, CutShortError, NoConnectionError
+from monitor.providers.request import Place, render_request
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNK, END = b"1\r\n%c\r\n", b"0\r\n\r\n"
@@ -142,6 +144,24 @@ async def test_a_plain_answer_after_a_packed_one_is_read_as_it_is() -> None:
         assert await read_all(connection) == body
         assert connection.is_reusable
         connection.ask(b"")
+
+
+@pytest.mark.parametrize("cut", [None, ConnectionResetError()])
+async def test_a_body_without_a_length_ends_with_its_connection_but_not_with_a_reset(cut: Exception | None) -> None:
+    connection, _ = asked()
+    connection.data_received(b"HTTP/1.1 200 OK\r\n\r\nhalf")
+    connection.connection_lost(cut)
+    if cut is None:
+        assert await read_all(connection) == b"half"
+    else:
+        with pytest.raises(CutShortError):
+            await read_all(connection)
+
+
+@pytest.mark.parametrize("character", ["\r", "\n", "\0"])
+def test_a_header_that_would_end_its_line_is_not_sent(character: str) -> None:
+    with pytest.raises(ValueError, match="line break"):
+        render_request("GET", Place(URL("http://h"), "/"), {"X": f"a{character}Authorization: b"})
 
 
 async def test_over_a_connection_that_was_closed_before_nothing_was_asked() -> None:
