@@ -210,8 +210,11 @@ class Runner:
     async def resume(self) -> int:
         """Take up what was in flight when this instance last stopped. Returns how many. Raises StoreUnavailable."""
         records = await self._store.unfinished(self._instance)
+        unwanted = await self._store.cancels_asked(self._instance) if records else ()
         for record in records:
             flight = Flight.taken_up(record, self._clock, self._observer)
+            if record.id in unwanted:
+                flight.cancel()
             self._flights[record.id] = flight
             self._spawn(flight, self._fly_on(flight))
         return len(records)

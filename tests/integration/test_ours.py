@@ -238,6 +238,23 @@ async def test_taken_up_again_inside_its_window_it_is_delivered_and_created_once
 
 
 @virtual
+async def test_what_was_cancelled_at_another_service_while_its_owner_was_away_is_not_delivered() -> None:
+    stand = Stand()
+    first = stand.runner()
+    record, _ = await first.accept("superduperai", REQUEST)
+    await asyncio.sleep(1)
+    await first.stop(1)
+    await stand.store.ask_cancel(record.id, stand.clock.now())
+    stand.provider.polls = (Say(0.0, ready()),)
+    second = stand.runner()
+    await second.resume()
+    ended = await second.wait(record.id, 1000)
+    assert ended is not None
+    assert (ended.outcome, ended.reason) == (Outcome.CANCELLED, Reason.CALLER)
+    assert stand.provider.open_calls == 0
+
+
+@virtual
 async def test_taken_up_again_it_is_not_measured_as_no_channel_is_to_blame_for_our_absence() -> None:
     stand = Stand(measured_ratio=1.0)
     first = stand.runner()
