@@ -53,6 +53,13 @@ async def test_a_record_comes_back_as_it_was_kept(store: RecordStore) -> None:
     assert await store.get("nobody") is None
 
 
+async def test_a_record_that_is_over_already_comes_back_as_it_was_kept(store: RecordStore) -> None:
+    submitted = _record(state=State.SUBMITTED, handle=HANDLE, submitted_at=NOW + timedelta(milliseconds=250))
+    record = ended_record(submitted, _ending(render=RenderInterval(1.0, 2.0)))
+    await store.add(record)
+    assert await store.get(record.id) == record
+
+
 async def test_of_many_who_end_it_one_does(store: RecordStore) -> None:
     record = _record()
     await store.add(record)

@@ -7,7 +7,14 @@ from typing import cast
 import pytest
 from yarl import URL
 
-from monitor.providers.exchange import PARSED_BYTES, SLICE_BYTES, Connection, CutShortError, NoConnectionError
+from monitor.providers.exchange import (
+    PARSED_BYTES,
+    SLICE_BYTES,
+    Connection,
+    CutShortError,
+    MeaninglessAnswerError,
+    NoConnectionError,
+)
 from monitor.providers.request import Place, render_request
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -156,6 +163,20 @@ async def test_a_body_without_a_length_ends_with_its_connection_but_not_with_a_r
     else:
         with pytest.raises(CutShortError):
             await read_all(connection)
+
+
+async def test_a_packing_that_was_not_asked_for_and_is_not_known_is_no_body() -> None:
+    connection, _ = asked()
+    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\nxx")
+    with pytest.raises(MeaninglessAnswerError, match="the content encoding is br"):
+        await read_all(connection)
+
+
+async def test_what_follows_the_body_changes_no_header() -> None:
+    connection, _ = asked()
+    connection.data_received(HEAD + b"2\r\n{}\r\n0\r\nContent-Type: text/event-stream\r\n\r\n")
+    assert await read_all(connection) == b"{}"
+    assert connection.headers == {"transfer-encoding": "chunked"}
 
 
 @pytest.mark.parametrize("character", ["\r", "\n", "\0"])
