@@ -111,6 +111,7 @@ def _quantiles(
 def _at_rank(connection: sa.Connection, durations: sa.Select[Any], rank: int, number: int) -> float:
     """The value at `rank`, sought from the nearer end: the database need not keep more than the way to it in order."""
     from_below = rank < number / 2
-    order = _COLUMNS.duration_s.asc() if from_below else _COLUMNS.duration_s.desc()
+    took_s = _COLUMNS.duration_s
+    order = took_s.asc().nulls_first() if from_below else took_s.desc().nulls_last()  # as SQLite does by itself
     offset = rank if from_below else number - 1 - rank
     return float(connection.execute(durations.order_by(order).offset(offset).limit(1)).scalar_one() or 0.0)
